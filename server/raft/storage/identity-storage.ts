@@ -1,0 +1,30 @@
+import type { Incarnation, Lineage } from '../core/ids.ts';
+
+/**
+ * Who this disk is (identity.json): drawn once, synced before the first message. Ours, beside
+ * braft's files.
+ */
+export type Identity = {
+  /** Which cluster the disk belongs to; empty until told. Another cluster's requests are refused. */
+  readonly clusterId: string;
+  readonly group: string;
+  readonly peer: string;
+  readonly incarnation: Incarnation;
+  /** The history the disk holds; undefined until the first leader's append or the first start. */
+  readonly lineage: Lineage | undefined;
+  /**
+   * The disk has been addressed by its incarnation or stands in a configuration it holds: from then
+   * on it refuses requests that do not name its incarnation.
+   */
+  readonly bound: boolean;
+  /** May vote and campaign: started with initial_state=new, adopted, reset, or addressed. */
+  readonly joined: boolean;
+  /** Newest format version this directory has been written with. */
+  readonly formatVersion: number;
+};
+
+export type IdentityStorage = {
+  readonly current: () => Identity;
+  /** Merges `changes` and resolves once durable. @throws RaftError EIO. */
+  update(changes: Partial<Omit<Identity, 'incarnation'>>): Promise<void>;
+};
