@@ -198,6 +198,7 @@ function checkLimit(name: string, value: number): void {
 
 /** `options` without the members that are present but undefined. */
 function definedOf(options: ConnectOptions): ConnectOptions {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  const given: [string, unknown][] = Object.entries(options);
+  const entries = given.filter(([, value]) => value !== undefined);
   return { servers: options.servers, ...Object.fromEntries(entries) };
 }

@@ -50,9 +50,7 @@ export function encodeBatch(
     expectedValues: expected.bytes,
     newValues: values.bytes,
     consistency:
-      path === 'leaseRead'
-        ? Consistency.CONSISTENCY_LEASE
-        : Consistency.CONSISTENCY_UNSPECIFIED,
+      path === 'leaseRead' ? Consistency.CONSISTENCY_LEASE : Consistency.CONSISTENCY_UNSPECIFIED,
     firstWriteId:
       numbers === undefined
         ? undefined

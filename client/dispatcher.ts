@@ -137,7 +137,8 @@ export class Dispatcher implements Disposable {
     this.#addBatches(batches, reads.some(isLease) ? reads.filter(isLinearizable) : reads, 'read');
     this.#addBatches(batches, reads.filter(isLease), 'leaseRead');
     if (this.#writes.size > 0 && this.#mayWrite()) {
-      this.#addBatches(batches, this.#writes.take(Math.max(0, left)), 'write');
+      const writes = Math.min(left, this.#numbering?.room ?? left);
+      this.#addBatches(batches, this.#writes.take(Math.max(0, writes)), 'write');
     }
     return batches;
   }
@@ -170,17 +171,22 @@ export class Dispatcher implements Disposable {
     this.#registering = true;
     const { atomic } = this.#pool.to(peerAddress(leader));
     const until = { deadline: Date.now() + REGISTER_TIMEOUT_MS };
-    atomic.registerSession({}, new Metadata(), until, (error, response?: RegisterSessionResponse) => {
-      this.#registering = false;
-      if (this.#closed) return;
-      if (error === null && response !== undefined) {
-        this.#registerFailures = 0;
-        this.#numbering = new WriteNumbering(response.sessionId);
-        this.#schedule();
-      } else if (error !== null) {
-        this.#handleRegisterFailure(failureOfCall(error), session);
-      }
-    });
+    atomic.registerSession(
+      {},
+      new Metadata(),
+      until,
+      (error, response?: RegisterSessionResponse) => {
+        this.#registering = false;
+        if (this.#closed) return;
+        if (error === null && response !== undefined) {
+          this.#registerFailures = 0;
+          this.#numbering = new WriteNumbering(response.sessionId);
+          this.#schedule();
+        } else if (error !== null) {
+          this.#handleRegisterFailure(failureOfCall(error), session);
+        }
+      },
+    );
   }
 
   #handleRegisterFailure(failure: Failure, session: Session): void {
@@ -275,6 +281,7 @@ export class Dispatcher implements Disposable {
     const { numbers } = batch;
     if (numbers === undefined || this.#numbering?.sessionId !== numbers.sessionId) return;
     this.#numbering.release(numbers);
+    if (this.#writes.size > 0) this.#schedule();
   }
 
   #sweep(now: number): number {
@@ -283,6 +290,10 @@ export class Dispatcher implements Disposable {
       if (operation.settled) continue;
       if (operation.deadline > now) earliest = Math.min(earliest, operation.deadline);
       else fail(operation, this.#timeout(operation));
+    }
+    // Numbers that nobody waits for must not hold up those that follow.
+    for (const session of this.#link.sessions) {
+      for (const batch of session.unanswered()) this.#stillWanted(batch);
     }
     if (earliest === Infinity) this.#link.rest();
     return earliest;

@@ -31,6 +31,8 @@ export type LinkOptions = {
 const CONNECT_TIMEOUT_MS = 1_000;
 /** How long a stalled session waits for another member to call itself leader. */
 const PROBE_TIMEOUT_MS = 1_000;
+/** A batch without an answer, of which every caller has given up, ends the session after this long. */
+const FORGOTTEN_MS = 10_000;
 /** The members are learned anew this often, so that the group may be replaced one by one. */
 const MEMBERS_REFRESH_MS = 30_000;
 
@@ -115,9 +117,9 @@ export class LeaderLink implements Disposable {
     let peer = hint === undefined ? undefined : await this.#trusted(hint);
     while (!search.signal.aborted) {
       peer ??= await found(finder, search.signal);
-      if (peer === undefined || search.signal.aborted) break;
+      if (peer === undefined) break;
       const reachable = await pool.reachable(peerAddress(peer), CONNECT_TIMEOUT_MS);
-      if (search.signal.aborted) break;
+      if (this.#search !== search) return;
       if (reachable && this.#open(peer)) break;
       finder.suspect(peer);
       peer = undefined;
@@ -164,9 +166,11 @@ export class LeaderLink implements Disposable {
     const { stallMs, finder } = this.#options;
     clearInterval(this.#watch);
     this.#watch = setInterval(() => {
-      const sentAt = session.oldestSentAt;
-      if (sentAt !== undefined && performance.now() - sentAt > stallMs) {
-        void this.#probeOthers(session, peer);
+      const waitedMs = session.oldestWaitMs(performance.now());
+      if (waitedMs > stallMs) void this.#probeOthers(session, peer);
+      // Nobody waits for it, but it holds room that others need.
+      if (waitedMs > FORGOTTEN_MS && session.oldestIsForgotten()) {
+        session.abandon(`${peerAddress(peer)} does not answer`);
       }
       if (finder.membersAgeMs > MEMBERS_REFRESH_MS) void finder.refreshMembers(peer);
     }, stallMs / 2);

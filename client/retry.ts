@@ -47,6 +47,8 @@ const PERMANENT: ReadonlySet<number> = new Set([
   status.UNAUTHENTICATED,
 ]);
 
+const BUSY: number = status.RESOURCE_EXHAUSTED;
+
 export const SESSION_EXPIRED = 'SESSION_EXPIRED';
 
 /** More failures than this and the operation is given up even before its deadline. */
@@ -83,7 +85,7 @@ export function backoffMs(failures: number, chance: number): number {
 
 function retry(attempt: Attempt, failure: Failure, chance: number): Decision {
   const pause = backoffMs(attempt.failures, chance);
-  if (failure.status === status.RESOURCE_EXHAUSTED) {
+  if (failure.status === BUSY) {
     return { type: 'retry', at: 'sameServer', afterMs: pause, newSession: false };
   }
   if (failure.leader !== undefined && failure.leader !== '') {

@@ -76,15 +76,16 @@ export class Session {
     return this.#operationsMax - this.#operationsInFlight;
   }
 
-  /** Unanswered operations. */
-  get operationsInFlight(): number {
-    return this.#operationsInFlight;
+  /** How long the oldest unanswered batch has waited; 0 if nothing is in flight. */
+  oldestWaitMs(now: number): number {
+    const [oldest] = this.#inFlight.values();
+    return oldest === undefined ? 0 : now - oldest.sentAt;
   }
 
-  /** When the batch that has waited longest was sent; undefined if nothing is in flight. */
-  get oldestSentAt(): number | undefined {
+  /** Whether every caller of the oldest unanswered batch has stopped waiting. */
+  oldestIsForgotten(): boolean {
     const [oldest] = this.#inFlight.values();
-    return oldest?.sentAt;
+    return oldest?.operations.every(({ settled }) => settled) ?? false;
   }
 
   /** Batches that are unanswered, in the order in which they were sent. */

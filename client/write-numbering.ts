@@ -1,6 +1,12 @@
 import type { WriteNumbers } from './batch.ts';
 
 /**
+ * How far serials may run ahead of the lowest unanswered one. The servers keep the answers of all
+ * of them, and evict a session that asks for more than they are willing to keep.
+ */
+const SERIALS_AHEAD_MAX = 1_024;
+
+/**
  * The serials of one exactly-once session: rising from 1, and which of them still wait for their
  * answer. The servers keep answers from the lowest of those up.
  */
@@ -20,6 +26,11 @@ export class WriteNumbering {
     this.#nextSerial += count;
     this.#unanswered.add(firstSerial);
     return { sessionId: this.sessionId, firstSerial };
+  }
+
+  /** How many more serials may be taken now. */
+  get room(): number {
+    return SERIALS_AHEAD_MAX - (this.#nextSerial - this.lowestUnanswered);
   }
 
   /** The batch will not be sent again. */

@@ -3,6 +3,7 @@ import type {
   sendUnaryData,
   ServerDuplexStream,
   ServerUnaryCall,
+  UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import {
@@ -165,16 +166,17 @@ export class FakeAtomicServer implements AsyncDisposable {
         call.end();
       },
     });
-    const admin = ADMIN_METHODS.map((method) => [method, this.#admin(method)]);
-    this.#server.addService(CliServiceService, {
-      ...Object.fromEntries(admin),
+    const admin = ADMIN_METHODS.map((method) => [method, this.#admin(method)] as const);
+    const services: UntypedServiceImplementation = {
+      ...Object.fromEntries<handleUnaryCall<unknown, unknown>>(admin),
       getLeader: (_call: unknown, done: sendUnaryData<{ leaderId: string }>) => {
         this.leaderQuestions += 1;
         const leaderId = this.leader();
         if (leaderId !== undefined) done(null, { leaderId });
         else done(adminError({ code: 'EAGAIN', number: 11, message: 'Unknown leader' }));
       },
-    });
+    };
+    this.#server.addService(CliServiceService, services);
   }
 
   #admin(method: (typeof ADMIN_METHODS)[number]): handleUnaryCall<unknown, unknown> {
@@ -195,7 +197,9 @@ export class FakeAtomicServer implements AsyncDisposable {
       };
     }
     if (method !== 'getStatus') return { response: { oldPeers: peers, newPeers: peers } };
-    return { response: { ...STATUS, ...none, peers, peerId: this.peerId, leaderId: this.leader() ?? '' } };
+    return {
+      response: { ...STATUS, ...none, peers, peerId: this.peerId, leaderId: this.leader() ?? '' },
+    };
   }
 
   #serve(stream: ServerDuplexStream<SessionRequest, SessionResponse>): void {
@@ -242,7 +246,9 @@ export class FakeAtomicServer implements AsyncDisposable {
 
 export type AdminReply =
   | { readonly response: object; readonly error?: undefined }
-  | { readonly error: { readonly code: string; readonly number: number; readonly message: string } };
+  | {
+      readonly error: { readonly code: string; readonly number: number; readonly message: string };
+    };
 
 /** An end of the stream that says nothing of what was done, as from a proxy. */
 const BROKEN = { code: status.UNAVAILABLE, details: 'connection dropped' };

@@ -1,4 +1,5 @@
 import type { PeerId } from '../core/ids.ts';
+import type { step } from '../core/step.ts';
 import type { IdentityStorage } from '../storage/identity-storage.ts';
 import type { LogStorage } from '../storage/log-storage.ts';
 import type { MetaStorage } from '../storage/meta-storage.ts';
@@ -6,6 +7,7 @@ import type { SnapshotStorage } from '../storage/snapshot-storage.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Clock } from './clock.ts';
 import type { Logger } from './logger.ts';
+import type { CopySnapshot } from './snapshot-executor.ts';
 import type { StateMachine } from './state-machine.ts';
 
 /** Everything a node keeps on disk, opened by the caller; the node closes it on shutdown. */
@@ -30,6 +32,17 @@ export type NodeOptions<Context> = {
   readonly seed: number;
   /** Voters of a group that starts for the first time (braft initial_conf); may be empty. */
   readonly initialVoters: ReadonlySet<PeerId>;
+  /**
+   * `new`: an empty disk named in initialVoters may vote at once, because the whole group starts for
+   * the first time. `existing` (the default): an empty disk waits until a leader addresses it.
+   */
+  readonly initialState?: 'new' | 'existing';
+  /** Fetches snapshots from other nodes; absent: this node cannot install any. */
+  readonly copySnapshot?: CopySnapshot;
+  /** Draws ids that nobody can guess; random by default. */
+  readonly newCopyId?: () => string;
+  /** The core's step, replaced by tests that plant faults. */
+  readonly step?: typeof step;
   /** An election starts after this long without a leader, up to half as much more at random. */
   readonly electionTimeoutMs?: number; // 1000
   /** How far clocks may drift apart within one lease. Counts only where leases are on. */
@@ -56,6 +69,8 @@ export type NodeOptions<Context> = {
   readonly inFlightEntriesMax?: number; // 4096
   /** Bytes in flight to one peer. */
   readonly inFlightBytesMax?: number; // 8 MiB
+  /** Newest entries kept in memory for followers, in bytes. */
+  readonly recentBytesMax?: number; // 16 MiB
 };
 
 /** One task to replicate (braft Task). The node owns `data` from then on. */

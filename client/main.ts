@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { argv, exit, stderr, versions } from 'node:process';
+
+const [major = 0, minor = 0] = versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 19)) {
+  stderr.write(`atomic needs Node 22.19 or newer; this is Node ${versions.node}\n`);
+  exit(2);
+}
+// Imported late: older versions of Node cannot even load what follows.
+const { runCommandLine } = await import('./command-line.ts');
+await runCommandLine(argv.slice(2));

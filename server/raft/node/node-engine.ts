@@ -1,0 +1,427 @@
+import { unreachable } from '../core/assert.ts';
+import type { Effect, RoleChanged } from '../core/effect.ts';
+import type { LogEntry } from '../core/entry.ts';
+import type { Event, Ticket } from '../core/event.ts';
+import type { LogIndex} from '../core/ids.ts';
+import { type MonotonicMs, type PeerId } from '../core/ids.ts';
+import type { Message } from '../core/message.ts';
+import { isLeaseValid } from '../core/observe.ts';
+import { createPrng } from '../core/prng.ts';
+import type { Recovered } from '../core/recovered.ts';
+import type { Refusal } from '../core/refusal.ts';
+import { createState, type RaftState } from '../core/state.ts';
+import { step } from '../core/step.ts';
+import { RaftError } from '../error.ts';
+import type { AddressedMessage, ReceiveRefusal } from '../transport/transport.ts';
+import { coreOptionsOf, resolveLimits, type Limits } from './defaults.ts';
+import { Driver } from './driver.ts';
+import { FsmCaller } from './fsm-caller.ts';
+import type { NodeOptions } from './node-options.ts';
+import { checkMessage } from './peer-gate.ts';
+import { PendingRequests, PendingTasks } from './pending.ts';
+import { asRaftError, PersistQueue } from './persist-queue.ts';
+import { ReadRequests } from './read-requests.ts';
+import { SnapshotExecutor } from './snapshot-executor.ts';
+import { SnapshotTimer } from './snapshot-timer.ts';
+import type { NodeError } from './state-machine.ts';
+
+/** A message that waits for the identity to be durable, with all that came after it. */
+const HELD_MESSAGES_MAX = 10_000;
+
+/** A snapshot that could not be saved for these reasons is tried again next time. */
+const PASSING_SNAPSHOT_FAILURES: ReadonlySet<string> = new Set([
+  'EBUSY',
+  'EPERM',
+  'EINVAL',
+  'ENOSPC',
+  'ESTALE',
+]);
+
+/**
+ * The moving parts of one running node, wired: core, driver, disk, state machine, reads, snapshots.
+ * `Node` is its public face.
+ */
+export class NodeEngine<Context> {
+  readonly state: RaftState;
+  readonly driver: Driver;
+  readonly persist: PersistQueue;
+  readonly fsm: FsmCaller<Context>;
+  readonly pending: PendingTasks<Context>;
+  readonly requests: PendingRequests;
+  readonly reads: ReadRequests;
+  readonly snapshots: SnapshotExecutor<Context>;
+  readonly snapshotTimer: SnapshotTimer;
+  readonly refusedMessages: Record<string, number> = {};
+  readonly limits: Limits;
+  readonly #options: NodeOptions<Context>;
+  readonly #group: string;
+  #tickets = 0;
+  #held: AddressedMessage[] | undefined;
+  #failure: NodeError | undefined;
+  #stopping = false;
+  #logBytesSinceSnapshot = 0;
+
+  constructor(group: string, peer: PeerId, options: NodeOptions<Context>, recovered: Recovered) {
+    this.#group = group;
+    this.#options = options;
+    const { storage, clock, stateMachine } = options;
+    this.limits = resolveLimits(options);
+    const { incarnation } = storage.identity.current();
+    this.state = createState(coreOptionsOf(options, { peer, incarnation }), recovered);
+    this.pending = new PendingTasks({
+      tasksMax: this.limits.pendingTasksMax,
+      bytesMax: this.limits.pendingBytesMax,
+    });
+    this.requests = new PendingRequests(() => this.newTicket());
+    this.driver = new Driver({
+      state: this.state,
+      step: options.step ?? step,
+      clock,
+      carryOut: (effect) => {
+        this.#carryOut(effect);
+      },
+      send: (messages) => {
+        this.#send(messages);
+      },
+      onFault: (error) => {
+        this.fail({ type: 'log', error: asRaftError(error) });
+      },
+    });
+    this.persist = new PersistQueue({
+      log: storage.log,
+      meta: storage.meta,
+      snapshots: storage.snapshots,
+      onDurable: (durable, thenSend) => {
+        this.driver.sendNow(thenSend);
+        this.driver.submit({ type: 'persisted', ...durable });
+      },
+      onFailure: (error) => {
+        this.fail(error);
+      },
+    });
+    this.fsm = new FsmCaller(
+      {
+        stateMachine,
+        pending: this.pending,
+        clock,
+        entries: (from, limits) => this.#entries(from, limits),
+        onApplied: (index) => {
+          this.driver.submit({ type: 'applied', index });
+          this.reads.applied();
+        },
+        onError: (error) => {
+          this.fail(error);
+        },
+      },
+      this.state.appliedIndex,
+    );
+    this.reads = new ReadRequests({
+      now: () => clock.now(),
+      newTicket: () => this.newTicket(),
+      submit: (event) => {
+        this.driver.submit(event);
+      },
+      appliedIndex: () => this.fsm.appliedIndex(),
+      isLeaseValid: () => isLeaseValid(this.state, clock.now()),
+    });
+    this.snapshots = this.#createSnapshots();
+    this.snapshotTimer = new SnapshotTimer(clock, this.limits.snapshotIntervalMs, () => {
+      this.saveSnapshotQuietly();
+    });
+  }
+
+  /** Starts timers; a lone voter need not wait for anybody. */
+  start(): void {
+    this.driver.start();
+    this.snapshotTimer.start(createPrng(this.#options.seed));
+  }
+
+  now(): MonotonicMs {
+    return this.#options.clock.now();
+  }
+
+  newTicket(): Ticket {
+    return ++this.#tickets;
+  }
+
+  failure(): NodeError | undefined {
+    return this.#failure;
+  }
+
+  /** Takes a message from the transport, or says why not. */
+  receive(addressed: AddressedMessage): ReceiveRefusal | undefined {
+    if (this.#failure !== undefined || this.#stopping) return this.#refuse('notActive');
+    if (this.#held !== undefined) {
+      // An identity change is being made durable: keep the order.
+      if (this.#held.length < HELD_MESSAGES_MAX) this.#held.push(addressed);
+      return undefined;
+    }
+    const { identity } = this.#options.storage;
+    const verdict = checkMessage(identity.current(), addressed);
+    if (verdict.type === 'refuse') return this.#refuse(verdict.reason);
+    if (verdict.type === 'pass') {
+      this.#deliver(addressed.message);
+      return undefined;
+    }
+    this.#held = [];
+    void identity
+      .update(verdict.change)
+      .then(() => {
+        this.#deliver(addressed.message);
+        this.#releaseHeld();
+      })
+      .catch((error: unknown) => {
+        this.fail({ type: 'stable', error: asRaftError(error) });
+      });
+    return undefined;
+  }
+
+  /** The node stops working for good: it leads no more and answers nobody (braft on_error). */
+  fail(error: NodeError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    const { logger } = this.#options;
+    logger.error('the node failed and stops', { type: error.type, message: error.error.message });
+    this.driver.submit({ type: 'resign', now: this.now(), wakeSuccessor: true });
+    this.driver.stop();
+    this.snapshotTimer.stop();
+    this.#answerEverything(`the node failed: ${error.error.message}`, 'EBADNODE');
+    this.fsm.fail(error);
+  }
+
+  /** Stops in order: hand leadership on, answer everybody, let the state machine finish. */
+  async stop(): Promise<void> {
+    if (this.#failure === undefined) {
+      this.driver.submit({ type: 'resign', now: this.now(), wakeSuccessor: true });
+    }
+    this.#stopping = true;
+    this.driver.stop();
+    this.snapshotTimer.stop();
+    this.#answerEverything('Node is down', 'EPERM');
+    await this.persist.drain();
+    await this.snapshots.stop();
+    await this.fsm.shutdown();
+  }
+
+  saveSnapshotQuietly(): void {
+    this.snapshots.save().catch((error: unknown) => {
+      const failure = asRaftError(error);
+      if (PASSING_SNAPSHOT_FAILURES.has(failure.code)) return;
+      this.fail({ type: 'snapshot', error: failure });
+    });
+  }
+
+  #createSnapshots(): SnapshotExecutor<Context> {
+    const options = this.#options;
+    const { storage, stateMachine, clock, logger, transport } = options;
+    const { id: local } = this.state.options;
+    return new SnapshotExecutor({
+      snapshots: storage.snapshots,
+      stateMachine,
+      fsm: this.fsm,
+      clock,
+      logger,
+      copySnapshot:
+        options.copySnapshot ??
+        (() => Promise.reject(new RaftError('EINVAL', 'this node cannot fetch snapshots'))),
+      newCopyId: options.newCopyId ?? (() => crypto.randomUUID().replaceAll('-', '')),
+      openCopy: ({ peer, copyId }) =>
+        transport.openCopy({ group: this.#group, local, peer, copyId }),
+      termAt: (index) => this.state.log.termAt(index),
+      configurationAt: (index) => this.state.configurations.at(index),
+      submit: (event: Event) => {
+        this.driver.submit(event);
+      },
+      onError: (error) => {
+        this.fail(error);
+      },
+    });
+  }
+
+  #deliver(message: Message): void {
+    this.driver.submit({ type: 'message', now: this.now(), message });
+  }
+
+  #releaseHeld(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const addressed of held) this.receive(addressed);
+  }
+
+  #refuse(reason: ReceiveRefusal): ReceiveRefusal {
+    this.refusedMessages[reason] = (this.refusedMessages[reason] ?? 0) + 1;
+    return reason;
+  }
+
+  #send(messages: readonly Message[]): void {
+    const { clusterId, lineage } = this.#options.storage.identity.current();
+    const group = this.#group;
+    this.#options.transport.send(
+      messages.map((message) => ({ group, clusterId, lineage, message })),
+    );
+  }
+
+  #entries(
+    from: LogIndex,
+    limits: { readonly to: LogIndex; readonly bytesMax: number },
+  ): readonly LogEntry[] | Promise<readonly LogEntry[] | undefined> {
+    const recent = this.state.log.slice(from, limits.to);
+    return recent ?? this.#options.storage.log.read({ from, ...limits });
+  }
+
+  #carryOut(effect: Exclude<Effect, { type: 'send' }>): void {
+    switch (effect.type) {
+      case 'persist':
+      case 'install':
+        return this.#makeDurable(effect);
+      case 'compact':
+        return this.persist.compact(effect.firstKept);
+      case 'commit':
+        return this.fsm.commit(effect.index);
+      case 'fetch':
+        return this.#fetch(effect);
+      case 'proposed':
+        return this.pending.proposed(effect.ticket, effect.id);
+      case 'readReady':
+        return this.reads.ready(effect.ticket, effect);
+      case 'refused':
+        return this.#refuseTicket(effect.ticket, effect.refusal);
+      case 'done':
+        return this.requests.resolve(effect.ticket, effect);
+      default:
+        return this.#carryOutOthers(effect);
+    }
+  }
+
+  #carryOutOthers(
+    effect: Extract<
+      Effect,
+      {
+        type:
+          | 'sendSnapshot'
+          | 'downloadSnapshot'
+          | 'cancelDownload'
+          | 'roleChanged'
+          | 'configurationChanged'
+          | 'note';
+      }
+    >,
+  ): void {
+    switch (effect.type) {
+      case 'sendSnapshot':
+        return this.#offerSnapshot(effect);
+      case 'downloadSnapshot':
+        return void this.snapshots.download(effect);
+      case 'cancelDownload':
+        return this.snapshots.cancelDownload();
+      case 'roleChanged':
+        return this.#roleChanged(effect);
+      case 'configurationChanged':
+        return this.#bindDisk();
+      case 'note':
+        return this.#options.logger[effect.level](effect.message, effect.fields);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #makeDurable(effect: Extract<Effect, { type: 'persist' | 'install' }>): void {
+    const durable = { lastLog: this.state.log.lastId(), hardState: this.state.hardState };
+    this.persist.push(effect, durable);
+    if (effect.type === 'install') {
+      void this.snapshots.load(effect.meta, this.persist.drain());
+    } else {
+      this.#countLogBytes(effect.write.entries);
+    }
+  }
+
+  #countLogBytes(entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      if (entry.kind === 'data') this.#logBytesSinceSnapshot += entry.data.length;
+    }
+    const { snapshotLogBytes } = this.limits;
+    if (snapshotLogBytes === 0 || this.#logBytesSinceSnapshot < snapshotLogBytes) return;
+    this.#logBytesSinceSnapshot = 0;
+    this.saveSnapshotQuietly();
+  }
+
+  #fetch({ peer, from, to, bytesMax }: Extract<Effect, { type: 'fetch' }>): void {
+    this.#options.storage.log.read({ from, to, bytesMax }).then(
+      (entries) => {
+        this.driver.submit({ type: 'fetched', peer, entries });
+      },
+      (error: unknown) => {
+        this.fail({ type: 'log', error: asRaftError(error) });
+      },
+    );
+  }
+
+  #offerSnapshot(effect: Extract<Effect, { type: 'sendSnapshot' }>): void {
+    const { id: from, incarnation: fromIncarnation } = this.state.options;
+    const { to, toIncarnation, term } = effect;
+    this.snapshots
+      .offer({ term, from, fromIncarnation, to, toIncarnation }, (request) => {
+        this.driver.sendNow([request]);
+      })
+      .catch((error: unknown) => {
+        this.fail({ type: 'snapshot', error: asRaftError(error) });
+      });
+  }
+
+  #refuseTicket(ticket: Ticket, refusal: Refusal): void {
+    const error = RaftError.from(refusal);
+    if (this.pending.refuse(ticket, error) || this.reads.refuse(ticket, error)) return;
+    this.requests.refuse(ticket, error);
+  }
+
+  #roleChanged(change: RoleChanged): void {
+    const { role, previousRole, term, leader, previousLeader, startIndex } = change;
+    const { id } = this.state.options;
+    const reason = RaftError.from(change.reason);
+    this.#options.logger.info(`${previousRole} -> ${role}`, {
+      group: this.#group,
+      term,
+      leader,
+      reason: reason.message,
+    });
+    const ledBefore = previousRole === 'leader';
+    if (ledBefore && role !== 'leader') this.fsm.leaderStop(reason);
+    const inOffice = role === 'leader' || role === 'transferring';
+    if ((ledBefore || previousRole === 'transferring') && !inOffice) this.#leadershipLost();
+    if (previousLeader !== leader) {
+      const follows = (peer: PeerId | undefined): peer is PeerId =>
+        peer !== undefined && peer !== id;
+      if (follows(previousLeader)) {
+        this.fsm.stopFollowing({ leader: previousLeader, term, reason });
+      }
+      if (follows(leader)) this.fsm.startFollowing({ leader, term, reason });
+    }
+    if (role === 'leader' && startIndex !== undefined) this.fsm.leaderStart(startIndex, term);
+  }
+
+  #leadershipLost(): void {
+    const error = new RaftError('EPERM', 'leader stepped down', {
+      outcome: 'unknown',
+      leader: this.state.leader,
+    });
+    this.pending.failAbove(this.state.commitIndex, error);
+  }
+
+  /** A configuration that names this disk binds it: requests must name it from now on. */
+  #bindDisk(): void {
+    const { identity } = this.#options.storage;
+    const { id, incarnation } = this.state.options;
+    const { configuration } = this.state.configurations.latest();
+    if (identity.current().bound || configuration.incarnations.get(id) !== incarnation) return;
+    identity.update({ bound: true }).catch((error: unknown) => {
+      this.fail({ type: 'stable', error: asRaftError(error) });
+    });
+  }
+
+  #answerEverything(text: string, code: 'EPERM' | 'EBADNODE'): void {
+    this.pending.failAll((outcome) => new RaftError(code, text, { outcome }));
+    const refused = new RaftError(code, text);
+    this.reads.failAll(refused);
+    this.requests.failAll(new RaftError(code, text, { outcome: 'unknown' }));
+  }
+}

@@ -1,0 +1,11 @@
+import { RaftError } from '../error.ts';
+
+/** What a disk operation failed with, as the library's error: ENOSPC stays, all else is EIO. */
+export function storageError(what: string, cause: unknown): RaftError {
+  if (cause instanceof RaftError) return cause;
+  // Not `instanceof Error`: the file system's errors may come from another realm (tests).
+  const coded = typeof cause === 'object' && cause !== null && 'code' in cause;
+  const code = coded ? String(cause.code) : '';
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new RaftError(code === 'ENOSPC' ? 'ENOSPC' : 'EIO', `${what}: ${text}`, { cause });
+}

@@ -1,0 +1,211 @@
+import type { handleUnaryCall } from '@grpc/grpc-js';
+import type * as wire from '../../../proto/gen/raft/v1/cli.ts';
+import { LogIndex } from '../core/ids.ts';
+import type { PeerId } from '../core/ids.ts';
+import { ANY_PEER, parsePeerId } from '../core/peer-id.ts';
+import { RaftError } from '../error.ts';
+import type { ChangeGuard, MembershipResult, NodeApi } from '../node/node-api.ts';
+import { statusToWire } from './cli-status.ts';
+import { unaryHandler } from './raft-service.ts';
+
+/** What the admin service needs to know. */
+export type CliServiceOptions = {
+  /** All nodes of a group in this process. */
+  readonly findNodes: (group: string) => readonly AdministeredNode[];
+  /** Refuses everything but GetLeader with EACCES (braft disable_cli). */
+  readonly disabled: boolean;
+};
+
+/** A node as the admin service uses it: it proposes nothing, so the context does not matter. */
+export type AdministeredNode = Omit<NodeApi<unknown>, 'apply'>;
+
+/** The handlers of raft.v1.CliService, after braft's cli_service.cpp. */
+export function cliService(options: CliServiceOptions) {
+  const guarded = guardedBy(options);
+  const find = (group: string, id: string | undefined): AdministeredNode =>
+    findNode(options, group, id);
+  return {
+    ...membershipHandlers(guarded, find),
+    ...nodeHandlers(guarded, find),
+    getLeader: unaryHandler(async (request: wire.GetLeaderRequest) => {
+      await Promise.resolve();
+      return { leaderId: knownLeader(options, request) };
+    }),
+  };
+}
+
+type Guarded = <Request, Response>(
+  serve: (request: Request) => Promise<Response>,
+) => handleUnaryCall<Request, Response>;
+type Find = (group: string, id: string | undefined) => AdministeredNode;
+
+function guardedBy({ disabled }: CliServiceOptions): Guarded {
+  return (serve) =>
+    unaryHandler(async (request) => {
+      if (disabled) throw new RaftError('EACCES', 'the admin service is disabled (disable_cli)');
+      return serve(request);
+    });
+}
+
+function membershipHandlers(guarded: Guarded, find: Find) {
+  return {
+    addPeer: guarded(async ({ groupId, leaderId, peerId, guard }: wire.AddPeerRequest) =>
+      changed(await find(groupId, leaderId).addPeer(required(peerId), guardFrom(guard))),
+    ),
+    removePeer: guarded(async ({ groupId, leaderId, peerId, guard }: wire.RemovePeerRequest) =>
+      changed(await find(groupId, leaderId).removePeer(required(peerId), guardFrom(guard))),
+    ),
+    changePeers: guarded(async ({ groupId, leaderId, newPeers, guard }: wire.ChangePeersRequest) =>
+      changed(await find(groupId, leaderId).changePeers(peerSet(newPeers), guardFrom(guard))),
+    ),
+    addLearner: guarded(async ({ groupId, leaderId, peerId, guard }: wire.AddLearnerRequest) => {
+      await find(groupId, leaderId).addLearner(required(peerId), guardFrom(guard));
+      return {};
+    }),
+    removeLearner: guarded(
+      async ({ groupId, leaderId, peerId, guard }: wire.RemoveLearnerRequest) => {
+        await find(groupId, leaderId).removeLearner(required(peerId), guardFrom(guard));
+        return {};
+      },
+    ),
+    promoteLearner: guarded(
+      async ({ groupId, leaderId, peerId, guard }: wire.PromoteLearnerRequest) => {
+        await find(groupId, leaderId).promoteLearner(required(peerId), guardFrom(guard));
+        return {};
+      },
+    ),
+    claimOperator: guarded(async ({ groupId, leaderId, guard }: wire.ClaimOperatorRequest) => {
+      await find(groupId, leaderId).claimOperator(guardFrom(guard));
+      return {};
+    }),
+    resetPeer: guarded(async ({ groupId, peerId, newPeers }: wire.ResetPeerRequest) => {
+      await find(groupId, peerId).resetPeers(peerSet(newPeers));
+      return {};
+    }),
+  };
+}
+
+function nodeHandlers(guarded: Guarded, find: Find) {
+  return {
+    snapshot: guarded(async ({ groupId, peerId }: wire.SnapshotRequest) => {
+      await find(groupId, peerId).snapshot();
+      return {};
+    }),
+    transferLeader: guarded(async ({ groupId, leaderId, peerId }: wire.TransferLeaderRequest) => {
+      await find(groupId, leaderId).transferLeadershipTo(transferTarget(peerId));
+      return {};
+    }),
+    listPeers: guarded(({ groupId, peerId }: wire.ListPeersRequest) =>
+      Promise.resolve().then(() => listedPeers(find(groupId, peerId))),
+    ),
+    getStatus: guarded(({ groupId, peerId }: wire.GetStatusRequest) =>
+      Promise.resolve().then(() => statusToWire(find(groupId, peerId).status())),
+    ),
+    campaign: guarded(async ({ groupId, peerId, electionTimeoutMs }: wire.CampaignRequest) => {
+      const node = find(groupId, peerId);
+      const kept = electionTimeoutMs === 0;
+      await node.vote(kept ? node.status().electionTimeoutMs : electionTimeoutMs);
+      return {};
+    }),
+    setReadonly: guarded(async ({ groupId, peerId, readonly }: wire.SetReadonlyRequest) => {
+      const node = find(groupId, peerId);
+      await (readonly ? node.enterReadonlyMode() : node.leaveReadonlyMode());
+      return {};
+    }),
+  };
+}
+
+/** The node meant: the named one, or the only one of the group (braft get_node). */
+function findNode(
+  { findNodes }: CliServiceOptions,
+  group: string,
+  id: string | undefined,
+): AdministeredNode {
+  const nodes = findNodes(group);
+  if (id !== undefined && id !== '') {
+    const peer = required(id);
+    const node = nodes.find((candidate) => samePeer(candidate.peer, peer));
+    if (node !== undefined) return node;
+    throw new RaftError('ENOENT', `no node ${peer} of group "${group}" on this server`);
+  }
+  const [node] = nodes;
+  if (node === undefined) {
+    throw new RaftError('ENOENT', `no node of group "${group}" on this server`);
+  }
+  if (nodes.length > 1) {
+    throw new RaftError(
+      'EINVAL',
+      `several nodes of group "${group}" here: name one by its peer id`,
+    );
+  }
+  return node;
+}
+
+/** The first leader that any of the nodes knows (braft CliServiceImpl::get_leader). */
+function knownLeader(options: CliServiceOptions, request: wire.GetLeaderRequest): PeerId {
+  const { groupId, peerId } = request;
+  const named = peerId !== undefined && peerId !== '';
+  const nodes = named ? [findNode(options, groupId, peerId)] : options.findNodes(groupId);
+  if (nodes.length === 0) {
+    throw new RaftError('ENOENT', `no node of group "${groupId}" on this server`);
+  }
+  for (const node of nodes) {
+    const leader = node.leaderId();
+    if (leader !== undefined) return leader;
+  }
+  throw new RaftError('EAGAIN', 'Unknown leader');
+}
+
+function listedPeers(node: AdministeredNode): wire.ListPeersResponse {
+  const peers = [...node.listPeers()];
+  const { configuration, leader } = node.status();
+  const { outgoing, learners } = configuration.configuration;
+  return {
+    peers,
+    outgoingPeers: [...(outgoing ?? [])],
+    learners: [...learners],
+    configurationIndex: configuration.index,
+    leaderId: leader ?? '',
+  };
+}
+
+function transferTarget(peerId: string | undefined): PeerId | 'any' {
+  if (peerId === undefined || peerId === '') return 'any';
+  const peer = required(peerId);
+  return peer === ANY_PEER ? 'any' : peer;
+}
+
+function required(text: string): PeerId {
+  const parsed = parsePeerId(text);
+  if (!parsed.ok) throw new RaftError('EINVAL', parsed.reason);
+  return parsed.peer;
+}
+
+function peerSet(texts: readonly string[]): ReadonlySet<PeerId> {
+  if (texts.length === 0) throw new RaftError('EINVAL', 'the new set of peers is empty');
+  const peers = new Set(texts.map(required));
+  if (peers.size < texts.length) throw new RaftError('EINVAL', 'the same peer is listed twice');
+  return peers;
+}
+
+function guardFrom(guard: wire.ChangeGuard | undefined): ChangeGuard {
+  if (guard === undefined) return {};
+  const { expectedConfigurationIndex: expected, fence, operationId } = guard;
+  if ((expected ?? 0) < 0 || (fence ?? 0) < 0) {
+    throw new RaftError('EINVAL', 'an expected configuration index or a fence is not negative');
+  }
+  return {
+    ...(expected !== undefined && { expectedConfigurationIndex: LogIndex(expected) }),
+    ...(fence !== undefined && { fence }),
+    ...(operationId !== undefined && operationId !== '' && { operationId }),
+  };
+}
+
+function changed({ oldVoters, newVoters }: MembershipResult): wire.AddPeerResponse {
+  return { oldPeers: [...oldVoters], newPeers: [...newVoters] };
+}
+
+/** The role does not take part in who is who (braft PeerId::operator==). */
+function samePeer(a: PeerId, b: PeerId): boolean {
+  return a.slice(0, a.lastIndexOf(':')) === b.slice(0, b.lastIndexOf(':'));
+}
