@@ -1,3 +1,4 @@
+import { makeDurableDirectory } from './durable-directory.ts';
 import type { FileSystem } from './file-system.ts';
 import { openIdentity } from './identity-file.ts';
 import type { IdentityStorage } from './identity-storage.ts';
@@ -44,7 +45,7 @@ export async function openStorage(
   options: StorageOptions,
 ): Promise<OpenStorage> {
   const { dataPath, group, peer, clusterId = '', drawIncarnation } = options;
-  await fileSystem.makeDirectory(dataPath);
+  await makeDurableDirectory(fileSystem, dataPath);
   const unlock = await options.lock?.(dataPath);
   try {
     const log = await SegmentedLog.open(fileSystem, `${dataPath}/log`, {

@@ -1,3 +1,4 @@
+import { makeDurableDirectory } from './durable-directory.ts';
 import { StablePBMeta } from '../../../proto/gen/braft/storage.ts';
 import type { HardState } from '../core/event.ts';
 import { Incarnation, Term } from '../core/ids.ts';
@@ -21,7 +22,7 @@ export async function openRaftMeta(
   directory: string,
   lastLogTerm: number,
 ): Promise<MetaStorage> {
-  await fileSystem.makeDirectory(directory);
+  await makeDurableDirectory(fileSystem, directory);
   const path = `${directory}/raft_meta`;
   const message = await loadMetaFile(fileSystem, path);
   const save = (hardState: HardState): Promise<void> =>

@@ -1,3 +1,4 @@
+import { makeDurableDirectory } from './durable-directory.ts';
 import { assert } from '../core/assert.ts';
 import { LogPBMeta } from '../../../proto/gen/braft/storage.ts';
 import type { LogEntry, LogWrite } from '../core/entry.ts';
@@ -90,7 +91,7 @@ export class SegmentedLog implements LogStorage {
     options: SegmentedLogOptions,
   ): Promise<SegmentedLog> {
     try {
-      await fileSystem.makeDirectory(directory);
+      await makeDurableDirectory(fileSystem, directory);
       const mark = await DurableMark.open(fileSystem, directory);
       const { segments, open, recovered } = await recover(fileSystem, directory, mark);
       return new SegmentedLog({ fileSystem, directory, options, mark, segments, open, recovered });

@@ -1,3 +1,4 @@
+import { makeDurableDirectory } from './durable-directory.ts';
 import { FileSource, LocalSnapshotPbMeta } from '../../../proto/gen/braft/storage.ts';
 import { LogIndex } from '../core/ids.ts';
 import type { SnapshotMeta } from '../core/message.ts';
@@ -51,7 +52,7 @@ export class SnapshotDirectory implements SnapshotStorage {
   /** Opens or creates the folder; older snapshots and half-written ones go. @throws RaftError EIO. */
   static async open(fileSystem: FileSystem, directory: string): Promise<SnapshotDirectory> {
     try {
-      await fileSystem.makeDirectory(directory);
+      await makeDurableDirectory(fileSystem, directory);
       const found = (await fileSystem.list(directory))
         .filter((name) => /^snapshot_\d{20}$/.test(name))
         .sort();
