@@ -9,7 +9,11 @@ export {
   type MonotonicMs,
   type PeerId,
 } from './core/ids.ts';
-export type { Configuration, ConfigurationRecord, IndexedConfiguration } from './core/membership.ts';
+export type {
+  Configuration,
+  ConfigurationRecord,
+  IndexedConfiguration,
+} from './core/membership.ts';
 export {
   ANY_PEER,
   parsePeerId,
@@ -22,6 +26,8 @@ export {
 } from './core/peer-id.ts';
 export { systemClock, type Clock } from './node/clock.ts';
 export { silentLogger, type LogFields, type Logger } from './node/logger.ts';
+export { Node } from './node/node.ts';
+export { raftStat } from './node/raft-stat.ts';
 export type { ChangeGuard, MembershipResult, NodeApi } from './node/node-api.ts';
 export type { NodeOptions, NodeStorage, Task } from './node/node-options.ts';
 export type { LeaderLeaseStatus, NodeState, NodeStatus, PeerStatus } from './node/node-status.ts';

@@ -2,7 +2,7 @@ import { unreachable } from '../core/assert.ts';
 import type { Effect, RoleChanged } from '../core/effect.ts';
 import type { LogEntry } from '../core/entry.ts';
 import type { Event, Ticket } from '../core/event.ts';
-import type { LogIndex} from '../core/ids.ts';
+import type { LogIndex } from '../core/ids.ts';
 import { type MonotonicMs, type PeerId } from '../core/ids.ts';
 import type { Message } from '../core/message.ts';
 import { isLeaseValid } from '../core/observe.ts';
