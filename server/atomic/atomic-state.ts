@@ -1,4 +1,4 @@
-import { Answers, DONE, MISMATCH } from './answers.ts';
+import { DONE, MISMATCH, type Answers } from './answers.ts';
 import { EXCHANGE, type Section } from './command.ts';
 import { CounterMap } from './counter-map.ts';
 import { INT64_BYTES } from './int64.ts';

@@ -94,6 +94,8 @@ export class Sessions {
 
   /** Keeps the answers of writes that were just executed; then evicts what is too much. */
   record(session: Session, block: AnswerBlock): void {
+    // Its own answers may have been too many: then it is gone, and its repeats expire.
+    if (this.#sessions.get(session.id) !== session) return;
     const { blocks } = session;
     const last = blocks.at(-1);
     if (last === undefined || last.firstSerial < block.firstSerial) blocks.push(block);

@@ -24,6 +24,7 @@ export {
   type ParsedPeerId,
   type PeerFields,
 } from './core/peer-id.ts';
+export { crc32c } from './encoding/crc32c.ts';
 export { systemClock, type Clock } from './node/clock.ts';
 export { silentLogger, type LogFields, type Logger } from './node/logger.ts';
 export { Node } from './node/node.ts';

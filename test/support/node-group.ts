@@ -3,7 +3,7 @@ import { silentLogger } from '../../server/raft/node/logger.ts';
 import { Node } from '../../server/raft/node/node.ts';
 import type { NodeOptions } from '../../server/raft/node/node-options.ts';
 import { openStorage } from '../../server/raft/storage/open-storage.ts';
-import { copySnapshot, listSnapshotFiles } from '../../server/raft/transport/snapshot-copier.ts';
+import { fetchSnapshot } from '../../server/raft/transport/snapshot-copier.ts';
 import { peer } from './core-cluster.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryNetwork } from './memory-transport.ts';
@@ -63,11 +63,7 @@ export class NodeGroup {
       seed: letter.charCodeAt(0),
       initialVoters: new Set(voters.split('').filter(Boolean).map(peer)),
       initialState: 'new',
-      copySnapshot: async ({ client, meta, snapshots, clock, signal }) => {
-        const files = await listSnapshotFiles({ client, clock, signal });
-        const receiver = await snapshots.receive(meta, files);
-        await copySnapshot({ client, clock, signal, files, receiver });
-      },
+      copySnapshot: fetchSnapshot,
       ...this.#options,
     });
     return member;
@@ -116,13 +112,12 @@ export class NodeGroup {
 
   /** Lets time pass until `promise` settles. */
   async during<Value>(promise: Promise<Value>): Promise<Value> {
-    let settled = false;
+    const state = { settled: false };
     const watched = promise.finally(() => {
-      settled = true;
+      state.settled = true;
     });
     watched.catch(() => undefined);
-    for (let waited = 0; waited < 60_000; waited += 20) {
-      if (settled) break;
+    for (let waited = 0; waited < 60_000 && !state.settled; waited += 20) {
       await this.clock.advance(20);
     }
     return watched;

@@ -22,7 +22,7 @@ export class RegisterMachine implements StateMachine<string> {
   }
 
   onApply(iterator: ApplyIterator<string>): void {
-    for (; iterator.valid(); iterator.next()) {
+    while (iterator.valid()) {
       const text = new TextDecoder().decode(iterator.data());
       if (text === this.poison) {
         iterator.setErrorAndRollback(1, 'poisoned');
@@ -30,6 +30,7 @@ export class RegisterMachine implements StateMachine<string> {
       }
       this.texts.push(text);
       this.contexts.push(iterator.context());
+      iterator.next();
     }
   }
 

@@ -47,13 +47,7 @@ export class Driver {
   submit(event: Event): void {
     if (this.#stopped) return;
     this.#inbox.push(event);
-    if (this.#turning) return;
-    this.#turning = true;
-    try {
-      this.#turn();
-    } finally {
-      this.#turning = false;
-    }
+    if (!this.#turning) this.#turn();
   }
 
   /** Messages that may leave now because what they promise is durable. */
@@ -63,32 +57,39 @@ export class Driver {
     else this.#ports.send(messages);
   }
 
-  stop(): void {
+  /** Takes no more events. `last` is still handled, within the running turn if there is one. */
+  stop(last?: Event): void {
+    if (this.#stopped) return;
     this.#stopped = true;
-    this.#inbox = [];
     this.#cancelTick();
+    this.#inbox = last === undefined ? [] : [last];
+    if (!this.#turning) this.#turn();
   }
 
   #turn(): void {
-    const { state, step: stepCore, carryOut, onFault } = this.#ports;
-    for (let event = this.#inbox.shift(); event !== undefined; event = this.#inbox.shift()) {
-      let effects: readonly Effect[];
-      try {
-        effects = stepCore(state, event);
-      } catch (error) {
-        this.stop();
-        onFault(error);
-        return;
+    this.#turning = true;
+    try {
+      for (let event = this.#inbox.shift(); event !== undefined; event = this.#inbox.shift()) {
+        this.#handle(event);
       }
-      for (const effect of effects) {
-        if (effect.type === 'send') this.#outgoing.push(effect.message);
-        else carryOut(effect);
-      }
+      const messages = this.#outgoing;
+      this.#outgoing = [];
+      if (messages.length > 0) this.#ports.send(messages);
+    } catch (error) {
+      // The state is not to be trusted any more: not even to resign.
+      this.stop();
+      this.#ports.onFault(error);
+    } finally {
+      this.#turning = false;
     }
-    if (this.#outgoing.length === 0) return;
-    const messages = this.#outgoing;
-    this.#outgoing = [];
-    this.#ports.send(messages);
+  }
+
+  #handle(event: Event): void {
+    const { state, step: stepCore, carryOut } = this.#ports;
+    for (const effect of stepCore(state, event)) {
+      if (effect.type === 'send') this.#outgoing.push(effect.message);
+      else carryOut(effect);
+    }
   }
 
   #scheduleTick(): void {

@@ -33,10 +33,14 @@ export type FsmPorts<Context> = {
 export class FsmCaller<Context> {
   readonly #ports: FsmPorts<Context>;
   readonly #tasks: (() => void | Promise<void>)[] = [];
+  /** The commit at the very end of the queue: a later one joins it; nothing may overtake. */
+  #lastCommit: { to: LogIndex } | undefined;
   #busy = false;
-  #committed: LogIndex;
   #applied: LogIndex;
-  #commitQueued = false;
+  /** Snapshots up to here are queued to be loaded: entries they cover may be gone already. */
+  #loadingTo = LogIndex(0);
+  /** The snapshot that the state came from last. */
+  #loaded: LogIndex | undefined;
   #error: NodeError | undefined;
   #leaderStart: { readonly index: LogIndex; readonly term: Term } | undefined;
   #activity: 'idle' | 'applying' | 'saving' | 'loading' = 'idle';
@@ -44,7 +48,6 @@ export class FsmCaller<Context> {
   constructor(ports: FsmPorts<Context>, applied: LogIndex) {
     this.#ports = ports;
     this.#applied = applied;
-    this.#committed = applied;
   }
 
   appliedIndex(): LogIndex {
@@ -57,13 +60,16 @@ export class FsmCaller<Context> {
 
   /** Entries up to `index` are committed. Several in a row become one run. */
   commit(index: LogIndex): void {
-    if (index > this.#committed) this.#committed = index;
-    if (this.#commitQueued) return;
-    this.#commitQueued = true;
-    this.enqueue(() => {
-      this.#commitQueued = false;
-      return this.#applyCommitted();
-    });
+    if (this.#lastCommit !== undefined) {
+      this.#lastCommit.to = index;
+      return;
+    }
+    const commit = { to: index };
+    this.#push(() => {
+      if (this.#lastCommit === commit) this.#lastCommit = undefined;
+      return this.#error === undefined ? this.#applyTo(commit.to) : undefined;
+    }, commit);
+    this.#run();
   }
 
   /** onLeaderStart follows once the entry at `index`, the leader's own first, is applied. */
@@ -91,12 +97,15 @@ export class FsmCaller<Context> {
 
   /** Replaces the state by a snapshot unless the state is already past it. */
   load(meta: SnapshotMeta, open: () => Promise<SnapshotReader | undefined>): Promise<void> {
+    this.#loadingTo = LogIndex(Math.max(this.#loadingTo, meta.lastIncluded.index));
     return this.#enqueueWaiting(async () => {
       this.#activity = 'loading';
       const reader = await open();
       if (reader === undefined) throw new RaftError('ENODATA', 'the snapshot is gone');
       try {
-        await this.#loadFrom(reader, meta);
+        // A failure while it was made durable ends everything.
+        if (this.#error !== undefined) throw this.#error.error;
+        await this.#loadFrom(reader);
       } finally {
         await reader.close();
       }
@@ -109,12 +118,16 @@ export class FsmCaller<Context> {
    */
   save(run: (applied: LogIndex, fixed: () => void) => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.enqueue(
-        () =>
-          new Promise<void>((fixed) => {
-            run(this.#applied, fixed).then(resolve, reject).finally(fixed);
-          }),
-      );
+      this.#push(() => {
+        if (this.#error !== undefined) {
+          reject(this.#error.error);
+          return;
+        }
+        return new Promise<void>((fixed) => {
+          run(this.#applied, fixed).then(resolve, reject).finally(fixed);
+        });
+      });
+      this.#run();
     });
   }
 
@@ -128,22 +141,29 @@ export class FsmCaller<Context> {
   /** Runs after everything queued; the last call the state machine gets. */
   shutdown(): Promise<void> {
     return new Promise((resolve) => {
-      this.#tasks.push(() => {
-        this.#ports.stateMachine.onShutdown?.();
+      this.#push(() => {
         resolve();
+        this.#ports.stateMachine.onShutdown?.();
       });
       this.#run();
     });
   }
 
-  enqueue(task: () => void | Promise<void>): void {
-    this.#tasks.push(() => (this.#error === undefined ? task() : undefined));
+  enqueue(task: () => void): void {
+    this.#push(() => {
+      if (this.#error === undefined) task();
+    });
     this.#run();
+  }
+
+  #push(task: () => void | Promise<void>, commit?: { to: LogIndex }): void {
+    this.#lastCommit = commit;
+    this.#tasks.push(task);
   }
 
   #enqueueWaiting(task: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#tasks.push(async () => {
+      this.#push(async () => {
         if (this.#error !== undefined) {
           reject(this.#error.error);
           return;
@@ -180,42 +200,46 @@ export class FsmCaller<Context> {
     this.#busy = false;
   }
 
-  #applyCommitted(): void | Promise<void> {
+  #applyTo(committed: LogIndex): void | Promise<void> {
     this.#activity = 'applying';
-    while (this.#applied < this.#committed && this.#error === undefined) {
+    while (this.#applied < committed && this.#error === undefined) {
       const from = next(this.#applied);
-      const to = LogIndex(Math.min(this.#committed, this.#applied + APPLY_ENTRIES_MAX));
+      const to = LogIndex(Math.min(committed, this.#applied + APPLY_ENTRIES_MAX));
       const entries = this.#ports.entries(from, { to, bytesMax: READ_BYTES_MAX });
-      if (entries instanceof Promise) return this.#applyRead(entries);
+      if (entries instanceof Promise) return this.#applyRead(entries, committed);
       this.#applyEntries(entries);
       // A long backlog must not keep heartbeats waiting.
-      if (this.#applied < this.#committed) return this.#pause();
+      if (this.#applied < committed) return this.#pause(committed);
     }
     this.#activity = 'idle';
   }
 
-  async #applyRead(reading: Promise<readonly LogEntry[] | undefined>): Promise<void> {
+  async #applyRead(
+    reading: Promise<readonly LogEntry[] | undefined>,
+    committed: LogIndex,
+  ): Promise<void> {
     let entries: readonly LogEntry[] | undefined;
     try {
       entries = await reading;
+      if (entries === undefined) {
+        const at = String(this.#applied + 1);
+        throw new RaftError('EIO', `the committed entry at index ${at} is missing`);
+      }
     } catch (error) {
+      this.#activity = 'idle';
+      // A snapshot that waits to be loaded has replaced this part of the log.
+      if (this.#applied < this.#loadingTo) return;
       this.#ports.onError({ type: 'log', error: asRaftError(error) });
       return;
     }
-    if (entries === undefined) {
-      const at = String(this.#applied + 1);
-      const error = new RaftError('EIO', `the committed entry at index ${at} is missing`);
-      this.#ports.onError({ type: 'log', error });
-      return;
-    }
     this.#applyEntries(entries);
-    await this.#pause();
+    await this.#pause(committed);
   }
 
-  #pause(): Promise<void> {
+  #pause(committed: LogIndex): Promise<void> {
     return new Promise<void>((resolve) => {
       this.#ports.clock.afterPendingInput(resolve);
-    }).then(() => this.#applyCommitted());
+    }).then(() => this.#applyTo(committed));
   }
 
   #applyEntries(entries: readonly LogEntry[]): void {
@@ -268,18 +292,23 @@ export class FsmCaller<Context> {
     this.#ports.stateMachine.onLeaderStart?.(start.term);
   }
 
-  async #loadFrom(reader: SnapshotReader, meta: SnapshotMeta): Promise<void> {
-    const { index } = meta.lastIncluded;
-    const { stateMachine } = this.#ports;
+  async #loadFrom(reader: SnapshotReader): Promise<void> {
+    const { lastIncluded, configuration: record, configurationIndex } = reader.meta;
+    const { index } = lastIncluded;
+    // A newer one was installed before this one's turn came, and has been loaded in its place.
+    if (this.#loaded === index) return;
+    const { stateMachine, pending } = this.#ports;
     if (stateMachine.onSnapshotLoad === undefined) {
       throw new RaftError('ESTATEMACHINE', 'the state machine cannot load snapshots');
     }
     await stateMachine.onSnapshotLoad(reader);
     this.#applied = index;
-    if (this.#committed < index) this.#committed = index;
-    const { configuration } = meta.configuration;
-    if (configuration.outgoing === undefined) {
-      stateMachine.onConfigurationCommitted?.(configuration, meta.configurationIndex);
+    this.#loaded = index;
+    // Tasks of a former leadership that the snapshot covers: done, but with which result is lost.
+    const lost = 'a snapshot replaced the state before the result of this task was known';
+    pending.failUpTo(index, new RaftError('EPERM', lost, { outcome: 'unknown' }));
+    if (record.configuration.outgoing === undefined) {
+      stateMachine.onConfigurationCommitted?.(record.configuration, configurationIndex);
     }
     this.#ports.onApplied(index);
   }

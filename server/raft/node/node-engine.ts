@@ -2,8 +2,7 @@ import { unreachable } from '../core/assert.ts';
 import type { Effect, RoleChanged } from '../core/effect.ts';
 import type { LogEntry } from '../core/entry.ts';
 import type { Event, Ticket } from '../core/event.ts';
-import type { LogIndex } from '../core/ids.ts';
-import { type MonotonicMs, type PeerId } from '../core/ids.ts';
+import { Term, type LogIndex, type MonotonicMs, type PeerId } from '../core/ids.ts';
 import type { Message } from '../core/message.ts';
 import { isLeaseValid } from '../core/observe.ts';
 import { createPrng } from '../core/prng.ts';
@@ -28,15 +27,6 @@ import type { NodeError } from './state-machine.ts';
 /** A message that waits for the identity to be durable, with all that came after it. */
 const HELD_MESSAGES_MAX = 10_000;
 
-/** A snapshot that could not be saved for these reasons is tried again next time. */
-const PASSING_SNAPSHOT_FAILURES: ReadonlySet<string> = new Set([
-  'EBUSY',
-  'EPERM',
-  'EINVAL',
-  'ENOSPC',
-  'ESTALE',
-]);
-
 /**
  * The moving parts of one running node, wired: core, driver, disk, state machine, reads, snapshots.
  * `Node` is its public face.
@@ -60,6 +50,8 @@ export class NodeEngine<Context> {
   #failure: NodeError | undefined;
   #stopping = false;
   #logBytesSinceSnapshot = 0;
+  /** The term of the last known leader, which may be older than the current one. */
+  #followedTerm = Term(0);
 
   constructor(group: string, peer: PeerId, options: NodeOptions<Context>, recovered: Recovered) {
     this.#group = group;
@@ -182,8 +174,7 @@ export class NodeEngine<Context> {
     this.#failure = error;
     const { logger } = this.#options;
     logger.error('the node failed and stops', { type: error.type, message: error.error.message });
-    this.driver.submit({ type: 'resign', now: this.now(), wakeSuccessor: true });
-    this.driver.stop();
+    this.driver.stop({ type: 'resign', now: this.now(), wakeSuccessor: true });
     this.snapshotTimer.stop();
     this.#answerEverything(`the node failed: ${error.error.message}`, 'EBADNODE');
     this.fsm.fail(error);
@@ -191,23 +182,24 @@ export class NodeEngine<Context> {
 
   /** Stops in order: hand leadership on, answer everybody, let the state machine finish. */
   async stop(): Promise<void> {
-    if (this.#failure === undefined) {
-      this.driver.submit({ type: 'resign', now: this.now(), wakeSuccessor: true });
-    }
+    this.driver.stop({ type: 'resign', now: this.now(), wakeSuccessor: true });
     this.#stopping = true;
-    this.driver.stop();
     this.snapshotTimer.stop();
     this.#answerEverything('Node is down', 'EPERM');
     await this.persist.drain();
     await this.snapshots.stop();
-    await this.fsm.shutdown();
+    const last = this.fsm.shutdown();
+    await this.snapshots.saved();
+    await last;
   }
 
+  /** Saves a snapshot that nobody asked for; one that cannot be saved now is tried again later. */
   saveSnapshotQuietly(): void {
     this.snapshots.save().catch((error: unknown) => {
-      const failure = asRaftError(error);
-      if (PASSING_SNAPSHOT_FAILURES.has(failure.code)) return;
-      this.fail({ type: 'snapshot', error: failure });
+      const { code, message } = asRaftError(error);
+      const fields = { group: this.#group, code, message };
+      if (code === 'EBUSY' || code === 'EPERM' || code === 'EINVAL') return;
+      this.#options.logger.warn('a snapshot could not be saved', fields);
     });
   }
 
@@ -229,6 +221,7 @@ export class NodeEngine<Context> {
         transport.openCopy({ group: this.#group, local, peer, copyId }),
       termAt: (index) => this.state.log.termAt(index),
       configurationAt: (index) => this.state.configurations.at(index),
+      drained: () => this.persist.drain(),
       submit: (event: Event) => {
         this.driver.submit(event);
       },
@@ -392,10 +385,11 @@ export class NodeEngine<Context> {
       const follows = (peer: PeerId | undefined): peer is PeerId =>
         peer !== undefined && peer !== id;
       if (follows(previousLeader)) {
-        this.fsm.stopFollowing({ leader: previousLeader, term, reason });
+        this.fsm.stopFollowing({ leader: previousLeader, term: this.#followedTerm, reason });
       }
       if (follows(leader)) this.fsm.startFollowing({ leader, term, reason });
     }
+    this.#followedTerm = term;
     if (role === 'leader' && startIndex !== undefined) this.fsm.leaderStart(startIndex, term);
   }
 

@@ -71,7 +71,7 @@ async function settleIdentity<Context>(start: Start<Context>, empty: boolean): P
   const { identity } = options.storage;
   const { joined, lineage } = identity.current();
   const named = options.initialVoters.has(peer);
-  const joins = joined || !empty || (options.initialState === 'new' && named);
+  const joins = joined || (empty && options.initialState === 'new' && named);
   const voters = latestVoters(options);
   const first = joins && lineage === undefined && voters.size > 0;
   if (joins === joined && !first) return;

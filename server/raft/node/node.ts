@@ -29,7 +29,8 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   #options: NodeOptions<Context> | undefined;
   #unregister: () => void = () => undefined;
   #lifecycle: 'uninitialized' | 'active' | 'shutting' | 'shutdown' = 'uninitialized';
-  #stopped: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  readonly #stopped = Promise.withResolvers<void>();
   #proposals: Proposal[] = [];
 
   constructor(group: string, peer: PeerId) {
@@ -103,12 +104,14 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   }
 
   shutdown(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
+    this.#stopping ??= this.#stop().finally(() => {
+      this.#stopped.resolve();
+    });
+    return this.#stopping;
   }
 
-  async join(): Promise<void> {
-    await this.shutdown();
+  join(): Promise<void> {
+    return this.#stopped.promise;
   }
 
   apply(task: Task<Context>): Promise<LogId> {
@@ -171,49 +174,56 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   }
 
   async resetPeers(voters: ReadonlySet<PeerId>): Promise<void> {
-    const engine = this.#running();
+    const engine = this.#working();
     const { state } = engine;
+    const { identity } = this.#optionsOf().storage;
+    const { lineage: before, joined } = identity.current();
     const { configuration } = state.configurations.latest();
     const changing = state.role.type === 'leader' && state.role.change !== undefined;
     const same = peersText(voters) === peersText(configuration.voters);
     if (voters.size > 0 && !changing && !(same && configuration.outgoing === undefined)) {
       // The new history first: the old members must not be able to reach the new group.
-      const { identity } = this.#optionsOf().storage;
-      const lineage = lineageAfterReset(identity.current().lineage, voters);
-      await identity.update({ lineage, joined: true });
+      await identity.update({ lineage: lineageAfterReset(before, voters), joined: true });
     }
     const { ticket, promise } = engine.requests.open<unknown>();
     engine.driver.submit({ type: 'resetPeers', now: engine.now(), ticket, voters });
-    await promise;
+    await promise.catch(async (error: unknown) => {
+      // Refused after all: this disk still belongs to its old history.
+      if (engine.failure() === undefined) await identity.update({ lineage: before, joined });
+      throw error;
+    });
   }
 
   async snapshot(): Promise<void> {
-    await this.#running().snapshots.save();
+    await this.#working().snapshots.save();
   }
 
   async vote(electionTimeoutMs: number): Promise<void> {
-    const engine = this.#running();
+    const engine = this.#working();
     const { ticket, promise } = engine.requests.open<unknown>();
     engine.driver.submit({ type: 'campaign', now: engine.now(), ticket, electionTimeoutMs });
     await promise;
   }
 
-  resetElectionTimeoutMs(electionTimeoutMs: number, clockDriftMaxMs?: number): Promise<void> {
-    const engine = this.#running();
+  async resetElectionTimeoutMs(
+    electionTimeoutMs: number,
+    clockDriftMaxMs?: number,
+  ): Promise<void> {
+    const engine = this.#working();
     const { timing } = engine.state;
     const sum = timing.electionTimeoutMs + timing.clockDriftMaxMs;
     const drift = clockDriftMaxMs ?? sum - electionTimeoutMs;
     if (electionTimeoutMs <= 0 || drift < 0) {
       const text = `the election timeout must lie between 1 and ${String(sum)} ms`;
-      return Promise.reject(new RaftError('EINVAL', text));
+      throw new RaftError('EINVAL', text);
     }
     const now = engine.now();
     engine.driver.submit({ type: 'setTiming', now, electionTimeoutMs, clockDriftMaxMs: drift });
-    return Promise.resolve();
+    await Promise.resolve();
   }
 
   async transferLeadershipTo(target: PeerId | 'any'): Promise<void> {
-    const engine = this.#running();
+    const engine = this.#working();
     const { ticket, promise } = engine.requests.open<unknown>();
     const to = target === 'any' ? undefined : target;
     engine.driver.submit({ type: 'transferLeadership', now: engine.now(), ticket, target: to });
@@ -294,17 +304,17 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   }
 
   async #change(change: MembershipChange): Promise<MembershipResult> {
-    const engine = this.#running();
+    const engine = this.#working();
     const { ticket, promise } = engine.requests.open<Partial<MembershipResult>>();
     engine.driver.submit({ type: 'changeMembership', now: engine.now(), ticket, change });
     const { oldVoters = [], newVoters = [] } = await promise;
     return { oldVoters, newVoters };
   }
 
-  #setReadonly(readonly: boolean): Promise<void> {
-    const engine = this.#running();
+  async #setReadonly(readonly: boolean): Promise<void> {
+    const engine = this.#working();
     engine.driver.submit({ type: 'setReadonly', now: engine.now(), readonly });
-    return Promise.resolve();
+    await Promise.resolve();
   }
 
   readonly #flushProposals = (): void => {
@@ -333,6 +343,14 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   #running(): NodeEngine<Context> {
     if (this.#engine !== undefined && this.#lifecycle === 'active') return this.#engine;
     throw new RaftError('EPERM', 'Node is down');
+  }
+
+  /** The engine of a node that takes requests. @throws RaftError EPERM after a failure. */
+  #working(): NodeEngine<Context> {
+    const engine = this.#running();
+    const failure = engine.failure();
+    if (failure !== undefined) throw failedError(failure);
+    return engine;
   }
 
   #optionsOf(): NodeOptions<Context> {

@@ -75,6 +75,12 @@ export class PendingTasks<Context> {
     this.#take(index)?.reject(error);
   }
 
+  failUpTo(index: LogIndex, error: RaftError): void {
+    for (const at of [...this.#byIndex.keys()]) {
+      if (at <= index) this.#take(at)?.reject(error);
+    }
+  }
+
   /** Leadership is lost: what is not committed may still be, by another leader. */
   failAbove(index: LogIndex, error: RaftError): void {
     for (const at of [...this.#byIndex.keys()]) {

@@ -9,10 +9,14 @@ import type { Clock } from './clock.ts';
 import type { FsmCaller } from './fsm-caller.ts';
 import type { Logger } from './logger.ts';
 import { asRaftError } from './persist-queue.ts';
+import type { NodeStatus } from './node-status.ts';
 import type { NodeError, StateMachine } from './state-machine.ts';
 
 /** How long an offered snapshot may be fetched after its last use. */
 const OFFER_LIFETIME_MS = 600_000;
+
+/** Offers kept open for one follower: the newest, and one it may still be fetching. */
+const OFFERS_PER_PEER_MAX = 2;
 
 /** Fetches the files behind a client into the storage; `transport/snapshot-copier.ts` does it. */
 export type CopySnapshot = (copy: {
@@ -37,19 +41,37 @@ export type SnapshotPorts<Context> = {
   }) => SnapshotCopyClient;
   readonly termAt: (index: LogIndex) => SnapshotMeta['lastIncluded']['term'] | undefined;
   readonly configurationAt: (index: LogIndex) => IndexedConfiguration;
+  /** Resolves when everything handed to the disk so far is durable. */
+  readonly drained: () => Promise<void>;
   readonly submit: (event: Event) => void;
   readonly onError: (error: NodeError) => void;
 };
 
-type Offer = { readonly reader: SnapshotReader; cancelExpiry: () => void };
+type Offer = {
+  readonly to: PeerId;
+  readonly reader: SnapshotReader;
+  cancelExpiry: () => void;
+};
+
+/** What a leader offered to this node. */
+type SnapshotOffer = {
+  readonly meta: SnapshotMeta;
+  readonly from: PeerId;
+  readonly copyId: string;
+};
+
+type SnapshotActivity = NodeStatus['snapshotActivity'];
 
 /** Saves, offers and fetches snapshots (braft SnapshotExecutor). */
 export class SnapshotExecutor<Context> {
   readonly #ports: SnapshotPorts<Context>;
   readonly #offers = new Map<string, Offer>();
   #last: SnapshotMeta['lastIncluded'] | undefined;
-  #activity: 'idle' | 'saving' | 'downloading' | 'loading' = 'idle';
+  #activity: SnapshotActivity = 'idle';
   #download: AbortController | undefined;
+  /** The fetching and the saving under way; both end, one way or another, before `stop` does. */
+  #fetching: Promise<void> = Promise.resolve();
+  #saving: Promise<void> = Promise.resolve();
   #stopped = false;
 
   constructor(ports: SnapshotPorts<Context>) {
@@ -61,7 +83,7 @@ export class SnapshotExecutor<Context> {
     return this.#last;
   }
 
-  activity(): 'idle' | 'saving' | 'downloading' | 'loading' {
+  activity(): SnapshotActivity {
     return this.#activity;
   }
 
@@ -82,10 +104,17 @@ export class SnapshotExecutor<Context> {
     if (this.#activity !== 'idle') throw new RaftError('EBUSY', 'Is loading another snapshot');
     if (fsm.appliedIndex() <= (this.#last?.index ?? 0)) return;
     this.#activity = 'saving';
+    const saving = fsm.save((applied, fixed) => this.#saveAt(snapshots, applied, fixed));
+    this.#saving = saving.catch(() => undefined);
     try {
-      await fsm.save((applied, fixed) => this.#saveAt(snapshots, applied, fixed));
+      await saving;
+    } catch (error) {
+      // A disk that fails is not tried again; what the state machine threw is its own affair.
+      const broken = error instanceof RaftError && error.code === 'EIO';
+      if (broken && !this.#stopped) this.#ports.onError({ type: 'snapshot', error });
+      throw error;
     } finally {
-      this.#activity = 'idle';
+      this.#endActivity('saving');
     }
   }
 
@@ -100,7 +129,10 @@ export class SnapshotExecutor<Context> {
       return;
     }
     const copyId = this.#ports.newCopyId();
-    const offer: Offer = { reader, cancelExpiry: () => undefined };
+    const { to } = message;
+    const offer: Offer = { to, reader, cancelExpiry: () => undefined };
+    const older = [...this.#offers].filter(([, other]) => other.to === to).map(([id]) => id);
+    for (const id of older.slice(0, 1 - OFFERS_PER_PEER_MAX)) await this.#withdraw(id);
     this.#offers.set(copyId, offer);
     this.#prolong(copyId, offer);
     send({ ...message, type: 'installSnapshotRequest', meta: reader.meta, copyId });
@@ -119,34 +151,23 @@ export class SnapshotExecutor<Context> {
   }
 
   /** Fetches an offered snapshot; the core learns whether it has arrived. */
-  async download(offer: {
-    readonly meta: SnapshotMeta;
-    readonly from: PeerId;
-    readonly copyId: string;
-  }): Promise<void> {
-    const { snapshots, submit, clock } = this.#ports;
-    const { meta, from: peer, copyId } = offer;
+  download(offer: SnapshotOffer): Promise<void> {
+    const { snapshots, submit } = this.#ports;
     this.#download?.abort();
     const controller = new AbortController();
     this.#download = controller;
     if (snapshots === undefined || this.#stopped) {
-      submit({ type: 'snapshotDownloadFailed', meta });
-      return;
+      submit({ type: 'snapshotDownloadFailed', meta: offer.meta });
+      return Promise.resolve();
     }
-    if (this.#activity === 'idle') this.#activity = 'downloading';
-    const client = this.#ports.openCopy({ peer, copyId });
     const { signal } = controller;
-    try {
-      await this.#ports.copySnapshot({ client, meta, snapshots, clock, signal });
-      if (!signal.aborted) submit({ type: 'snapshotDownloaded', meta });
-    } catch (error) {
-      const { message } = asRaftError(error);
-      this.#ports.logger.warn('fetching a snapshot failed', { peer, message });
-      if (!signal.aborted) submit({ type: 'snapshotDownloadFailed', meta });
-    } finally {
-      client.close();
-      if (this.#download === controller) this.#endDownload();
-    }
+    // One at a time: an older fetch, and the installing of what it brought, use the same folder.
+    this.#fetching = Promise.all([this.#fetching, this.#ports.drained()])
+      .then(() => this.#fetch(snapshots, offer, signal))
+      .finally(() => {
+        if (this.#download === controller) this.#download = undefined;
+      });
+    return this.#fetching;
   }
 
   cancelDownload(): void {
@@ -166,7 +187,7 @@ export class SnapshotExecutor<Context> {
     } catch (error) {
       if (!this.#stopped) onError({ type: 'snapshot', error: asRaftError(error) });
     } finally {
-      this.#activity = 'idle';
+      this.#endActivity('loading');
     }
   }
 
@@ -175,6 +196,12 @@ export class SnapshotExecutor<Context> {
     this.#download?.abort();
     const offers = [...this.#offers.keys()];
     await Promise.all(offers.map((copyId) => this.#withdraw(copyId)));
+    await this.#fetching;
+  }
+
+  /** Resolves when a snapshot that is being saved is finished or has failed. */
+  async saved(): Promise<void> {
+    await this.#saving;
   }
 
   async #saveAt(snapshots: SnapshotStorage, applied: LogIndex, fixed: () => void): Promise<void> {
@@ -195,9 +222,30 @@ export class SnapshotExecutor<Context> {
     submit({ type: 'snapshotSaved', meta });
   }
 
-  #endDownload(): void {
-    this.#download = undefined;
-    if (this.#activity === 'downloading') this.#activity = 'idle';
+  async #fetch(
+    snapshots: SnapshotStorage,
+    { meta, from: peer, copyId }: SnapshotOffer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (signal.aborted) return;
+    const { submit, clock, logger, openCopy, copySnapshot } = this.#ports;
+    if (this.#activity === 'idle') this.#activity = 'downloading';
+    const client = openCopy({ peer, copyId });
+    try {
+      await copySnapshot({ client, meta, snapshots, clock, signal });
+      if (!signal.aborted) submit({ type: 'snapshotDownloaded', meta });
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.warn('fetching a snapshot failed', { peer, message: asRaftError(error).message });
+      submit({ type: 'snapshotDownloadFailed', meta });
+    } finally {
+      client.close();
+      this.#endActivity('downloading');
+    }
+  }
+
+  #endActivity(activity: SnapshotActivity): void {
+    if (this.#activity === activity) this.#activity = 'idle';
   }
 
   #prolong(copyId: string, offer: Offer): void {

@@ -159,11 +159,7 @@ export class SegmentedLog implements LogStorage {
       const batch = this.#queue;
       this.#queue = [];
       try {
-        for (const operation of batch) {
-          const pending = this.#perform(operation);
-          if (pending !== undefined) await pending;
-        }
-        await this.#sync();
+        await this.#performAll(batch);
       } catch (error) {
         this.#failAll(batch, storageError(`cannot write the log in ${this.#directory}`, error));
         break;
@@ -171,6 +167,14 @@ export class SegmentedLog implements LogStorage {
       for (const { resolve } of batch) resolve();
     }
     this.#running = undefined;
+  }
+
+  async #performAll(batch: readonly Operation[]): Promise<void> {
+    for (const operation of batch) {
+      const pending = this.#perform(operation);
+      if (pending !== undefined) await pending;
+    }
+    await this.#sync();
   }
 
   /** Plain writes happen at once; what must wait for the disk returns a promise. */

@@ -1,0 +1,173 @@
+import type { Server } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { MonitoringServiceService } from '../proto/gen/atomic/v1/monitoring.ts';
+import { CliServiceService } from '../proto/gen/raft/v1/cli.ts';
+import type { ServerOptions } from './flags.ts';
+import { startGroup, type GroupServer } from './group-server.ts';
+import { addCounterServices, type CounterServices } from './counter-services.ts';
+import { MonitoringHttpServer } from './http/http-server.ts';
+import { monitoringRoutes } from './http/routes.ts';
+import { monitoringService, monitoringSource, notReady } from './monitoring.ts';
+import { PeerObserver } from './peer-observer.ts';
+import { RaftError, systemClock, type Logger } from './raft/index.ts';
+import { cliService } from './raft/transport/cli-service.ts';
+import { bindGrpcServer, closeGrpcServer, createGrpcServer } from './raft/transport/grpc-server.ts';
+import { GrpcTransport } from './raft/transport/grpc-transport.ts';
+import { RAFT_SERVICE } from './raft/transport/raft-service-definition.ts';
+import { raftService } from './raft/transport/raft-service.ts';
+import { addReflection } from './reflection.ts';
+
+const ACTIVITY_INTERVAL_MS = 1_000;
+const HEALTH_INTERVAL_MS = 250;
+const NANOSECONDS_PER_MILLISECOND = 1_000_000;
+const PEER_MESSAGE_BYTES_MAX = 16_777_216;
+
+type Tools = { readonly logger: Logger; readonly version: string };
+
+/** The whole process: its groups, the gRPC port, the HTTP port. Owns and closes them all. */
+export class AtomicServer {
+  /** Resolves with the reason when a node has failed: the process must be replaced. */
+  readonly failed: Promise<string>;
+  readonly #options: ServerOptions;
+  readonly #logger: Logger;
+  readonly #version: string;
+  readonly #transport: GrpcTransport;
+  readonly #grpc: Server;
+  readonly #observer = new PeerObserver();
+  readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #groups: GroupServer[] = [];
+  readonly #reportFailure: (reason: string) => void;
+  #http: MonitoringHttpServer | undefined;
+  #counters: CounterServices | undefined;
+  #stopping = false;
+
+  private constructor(options: ServerOptions, { logger, version }: Tools) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#version = version;
+    this.#transport = new GrpcTransport({ clock: systemClock, logger });
+    this.#grpc = createGrpcServer({
+      receiveBytesMax: Math.max(options.messageBytesMax, PEER_MESSAGE_BYTES_MAX),
+      concurrentStreamsMax: options.streamsMax,
+    });
+    const failure = Promise.withResolvers<string>();
+    this.failed = failure.promise;
+    this.#reportFailure = failure.resolve;
+  }
+
+  /**
+   * Starts everything; resolves when both ports are open.
+   *
+   * @throws RaftError with one sentence; nothing is left running then.
+   */
+  static async start(options: ServerOptions, tools: Tools): Promise<AtomicServer> {
+    const server = new AtomicServer(options, tools);
+    try {
+      await server.#start();
+      return server;
+    } catch (error) {
+      await server.stop(0);
+      throw error;
+    }
+  }
+
+  /** Hands leadership over, waits for calls under way up to `graceMs`, closes everything. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    this.#health.setStatus('', 'NOT_SERVING');
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#counters?.drain();
+    await Promise.all(this.#groups.map(({ node }) => node.shutdown()));
+    this.#observer.close();
+    await this.#transport.close();
+    await closeGrpcServer(this.#grpc, { graceMs, clock: systemClock });
+    await this.#http?.close();
+    this.#loopDelay.disable();
+  }
+
+  async #start(): Promise<void> {
+    const { listenAddress, port, peer } = this.#options;
+    this.#loopDelay.enable();
+    for (const group of this.#options.groups) {
+      const tools = {
+        transport: this.#transport,
+        logger: this.#logger,
+        loopDelayMaxMs: () => this.#takeLoopDelay(),
+      };
+      this.#groups.push(await startGroup(group, this.#options, tools));
+    }
+    this.#addServices();
+    const host = listenAddress.includes(':') ? `[${listenAddress}]` : listenAddress;
+    await bindGrpcServer(this.#grpc, `${host}:${String(port)}`);
+    await this.#startHttp();
+    this.#every(ACTIVITY_INTERVAL_MS, () => {
+      for (const { activity } of this.#groups) activity.endInterval();
+    });
+    this.#every(HEALTH_INTERVAL_MS, () => {
+      this.#watch();
+    });
+    this.#logger.info('serving', { peer, address: `${host}:${String(port)}` });
+  }
+
+  #addServices(): void {
+    this.#grpc.addService(RAFT_SERVICE, raftService(this.#transport));
+    const findNodes = (group: string) =>
+      this.#groups.filter((one) => one.group === group).map(({ node }) => node);
+    const disabled = this.#options.disableCli;
+    this.#grpc.addService(CliServiceService, cliService({ findNodes, disabled }));
+    this.#grpc.addService(MonitoringServiceService, monitoringService(this.#monitored()));
+    this.#counters = addCounterServices(this.#grpc, this.#groups, this.#options);
+    this.#health.addToServer(this.#grpc);
+    if (this.#options.reflection) addReflection(this.#grpc);
+  }
+
+  async #startHttp(): Promise<void> {
+    const { httpPort, listenAddress } = this.#options;
+    if (httpPort === 0) return;
+    const routes = monitoringRoutes(monitoringSource(this.#monitored(), this.#observer));
+    const http = new MonitoringHttpServer(routes, this.#logger);
+    try {
+      await http.listen(httpPort, listenAddress);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const where = `${listenAddress}:${String(httpPort)}`;
+      const advice = 'choose another port with --http_port, or 0 for none';
+      throw new RaftError('EBUSY', `cannot listen at ${where}: ${reason}; ${advice}`, { cause });
+    }
+    this.#http = http;
+  }
+
+  #monitored() {
+    return {
+      groups: this.#groups,
+      options: this.#options,
+      version: this.#version,
+      stopping: () => this.#stopping,
+    };
+  }
+
+  /** Keeps the health service true and notices a node that gave up. */
+  #watch(): void {
+    const ready = notReady(this.#monitored()).length === 0;
+    this.#health.setStatus('', ready ? 'SERVING' : 'NOT_SERVING');
+    for (const { group, node } of this.#groups) {
+      const failure = node.failure();
+      if (failure !== undefined) this.#reportFailure(`group ${group}: ${failure.error.message}`);
+    }
+  }
+
+  #takeLoopDelay(): number {
+    const maxMs = this.#loopDelay.max / NANOSECONDS_PER_MILLISECOND;
+    this.#loopDelay.reset();
+    return maxMs;
+  }
+
+  #every(intervalMs: number, callback: () => void): void {
+    const timer = setInterval(callback, intervalMs);
+    timer.unref();
+    this.#timers.push(timer);
+  }
+}

@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import { ActivityLog } from './activity/activity-log.ts';
+import { AtomicStateMachine } from './atomic/state-machine.ts';
+import type { ServerGroup, ServerOptions } from './flags.ts';
+import { Node, systemClock, type Clock, type Logger } from './raft/index.ts';
+import { lockDirectory } from './raft/storage/directory-lock.ts';
+import { nodeFileSystem } from './raft/storage/node-file-system.ts';
+import { openStorage } from './raft/storage/open-storage.ts';
+import { newCopyId } from './raft/transport/copy-id.ts';
+import { fetchSnapshot } from './raft/transport/snapshot-copier.ts';
+import type { Transport } from './raft/transport/transport.ts';
+
+const MILLISECONDS = 1_000;
+
+/** One Raft group on this server: its node, its counters and how busy it is. */
+export type GroupServer = {
+  readonly group: string;
+  readonly node: Node<Proposal>;
+  readonly stateMachine: AtomicStateMachine;
+  readonly activity: ActivityLog;
+};
+
+type Proposal = AtomicStateMachine extends { onApply(iterator: infer Iterator): void }
+  ? Iterator extends { context(): infer Context | undefined }
+    ? Context
+    : never
+  : never;
+
+/** What the groups of one server share. */
+export type GroupTools = {
+  readonly transport: Transport;
+  readonly logger: Logger;
+  readonly loopDelayMaxMs: () => number;
+};
+
+/**
+ * Opens the data directory of a group and starts its node.
+ *
+ * @throws RaftError with one sentence that says what is wrong with the directory.
+ */
+export async function startGroup(
+  group: ServerGroup,
+  options: ServerOptions,
+  tools: GroupTools,
+): Promise<GroupServer> {
+  const { transport, logger } = tools;
+  const clock: Clock = systemClock;
+  const stateMachine = new AtomicStateMachine({
+    mapCapacity: options.mapCapacity,
+    logAppliedTask: options.logAppliedTask,
+    logger,
+    clock,
+  });
+  const storage = await openStorage(nodeFileSystem, {
+    dataPath: resolve(group.dataPath),
+    group: group.name,
+    peer: options.peer,
+    clusterId: options.clusterId,
+    drawIncarnation: randomUUID,
+    segmentBytesMax: options.raftMaxSegmentSize,
+    sync: options.raftSync,
+    lock: lockDirectory,
+  });
+  const node = new Node<Proposal>(group.name, options.peer);
+  try {
+    await node.init({
+      ...{ stateMachine, storage, transport, clock, logger },
+      seed: Math.floor(Math.random() * 2 ** 32),
+      initialVoters: options.conf,
+      initialState: options.initialState,
+      copySnapshot: fetchSnapshot,
+      newCopyId,
+      electionTimeoutMs: options.electionTimeoutMs,
+      clockDriftMaxMs: options.maxClockDriftMs,
+      leaderLease: options.raftEnableLeaderLease,
+      snapshotIntervalMs: options.snapshotInterval * MILLISECONDS,
+      snapshotLogBytes: options.snapshotLogBytes,
+      pendingTasksMax: options.pendingTasksMax,
+      pendingBytesMax: options.pendingBytesMax,
+      appendBytesMax: options.raftMaxBodySize,
+      inFlightEntriesMax: options.inFlightEntriesMax,
+      inFlightBytesMax: options.inFlightBytesMax,
+    });
+  } catch (error) {
+    await node.shutdown();
+    throw error;
+  }
+  const activity = new ActivityLog({
+    now: () => performance.now(),
+    appliedOperations: () => stateMachine.appliedOperations,
+    loopDelayMaxMs: tools.loopDelayMaxMs,
+  });
+  return { group: group.name, node, stateMachine, activity };
+}
