@@ -5,7 +5,7 @@ import { MonitoringServiceService } from '../proto/gen/atomic/v1/monitoring.ts';
 import { CliServiceService } from '../proto/gen/raft/v1/cli.ts';
 import type { ServerOptions } from './flags.ts';
 import { startGroup, type GroupServer } from './group-server.ts';
-import { addCounterServices, type CounterServices } from './counter-services.ts';
+import { addCounterServices } from './counter-services.ts';
 import { MonitoringHttpServer } from './http/http-server.ts';
 import { monitoringRoutes } from './http/routes.ts';
 import { monitoringService, monitoringSource, notReady } from './monitoring.ts';
@@ -41,7 +41,6 @@ export class AtomicServer {
   readonly #groups: GroupServer[] = [];
   readonly #reportFailure: (reason: string) => void;
   #http: MonitoringHttpServer | undefined;
-  #counters: CounterServices | undefined;
   #stopping = false;
 
   private constructor(options: ServerOptions, { logger, version }: Tools) {
@@ -79,7 +78,7 @@ export class AtomicServer {
     this.#stopping = true;
     this.#health.setStatus('', 'NOT_SERVING');
     for (const timer of this.#timers) clearInterval(timer);
-    this.#counters?.drain();
+    for (const { service } of this.#groups) service.close();
     await Promise.all(this.#groups.map(({ node }) => node.shutdown()));
     this.#observer.close();
     await this.#transport.close();
@@ -119,7 +118,7 @@ export class AtomicServer {
     const disabled = this.#options.disableCli;
     this.#grpc.addService(CliServiceService, cliService({ findNodes, disabled }));
     this.#grpc.addService(MonitoringServiceService, monitoringService(this.#monitored()));
-    this.#counters = addCounterServices(this.#grpc, this.#groups, this.#options);
+    addCounterServices(this.#grpc, this.#groups);
     this.#health.addToServer(this.#grpc);
     if (this.#options.reflection) addReflection(this.#grpc);
   }

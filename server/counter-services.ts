@@ -1,9 +1,20 @@
 import type { Server } from '@grpc/grpc-js';
-import type { ServerOptions } from './flags.ts';
+import { AtomicServiceService, MaintenanceServiceService } from '../proto/gen/atomic/v1/atomic.ts';
+import { AtomicServiceService as BraftServiceService } from '../proto/gen/example/atomic.ts';
+import { createBraftService } from './atomic/service-braft.ts';
+import { createMaintenanceService } from './atomic/service-maintenance.ts';
+import { createAtomicService } from './atomic/service.ts';
 import type { GroupServer } from './group-server.ts';
 
-export type CounterServices = { drain(): void };
-
-export function addCounterServices(_server: Server, _groups: readonly GroupServer[], _options: ServerOptions): CounterServices {
-  return { drain: () => undefined };
+/**
+ * Adds the services of the counters: ours and braft's over the same handlers. Their calls name no
+ * group, so the first one serves them.
+ */
+export function addCounterServices(server: Server, groups: readonly GroupServer[]): void {
+  const [first] = groups;
+  if (first === undefined) return;
+  server.addService(AtomicServiceService, createAtomicService(first.service));
+  server.addService(BraftServiceService, createBraftService(first.service));
+  const maintained = new Map(groups.map((group) => [group.group, group]));
+  server.addService(MaintenanceServiceService, createMaintenanceService(maintained));
 }

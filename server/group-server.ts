@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { ActivityLog } from './activity/activity-log.ts';
+import type { Proposal } from './atomic/proposal.ts';
+import { AtomicServiceCore } from './atomic/service-core.ts';
 import { AtomicStateMachine } from './atomic/state-machine.ts';
 import type { ServerGroup, ServerOptions } from './flags.ts';
-import { Node, systemClock, type Clock, type Logger } from './raft/index.ts';
+import { Node, systemClock, type Clock, type Logger, type SnapshotReader } from './raft/index.ts';
 import { lockDirectory } from './raft/storage/directory-lock.ts';
 import { nodeFileSystem } from './raft/storage/node-file-system.ts';
 import { openStorage } from './raft/storage/open-storage.ts';
@@ -18,14 +20,10 @@ export type GroupServer = {
   readonly group: string;
   readonly node: Node<Proposal>;
   readonly stateMachine: AtomicStateMachine;
+  readonly service: AtomicServiceCore;
   readonly activity: ActivityLog;
+  readonly openSnapshot: () => Promise<SnapshotReader | undefined>;
 };
-
-type Proposal = AtomicStateMachine extends { onApply(iterator: infer Iterator): void }
-  ? Iterator extends { context(): infer Context | undefined }
-    ? Context
-    : never
-  : never;
 
 /** What the groups of one server share. */
 export type GroupTools = {
@@ -91,5 +89,17 @@ export async function startGroup(
     appliedOperations: () => stateMachine.appliedOperations,
     loopDelayMaxMs: tools.loopDelayMaxMs,
   });
-  return { group: group.name, node, stateMachine, activity };
+  const service = new AtomicServiceCore({
+    ...{ node, stateMachine, clock },
+    checkTerm: options.checkTerm,
+    limits: { mapEntriesMax: options.mapEntriesMax },
+    onWriteLatency: (durationMs) => {
+      activity.recordWrite(durationMs);
+    },
+    onReadLatency: (durationMs) => {
+      activity.recordRead(durationMs);
+    },
+  });
+  const openSnapshot = () => storage.snapshots.open();
+  return { group: group.name, node, stateMachine, service, activity, openSnapshot };
 }

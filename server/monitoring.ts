@@ -131,7 +131,9 @@ function activityOf(
   };
 }
 
-function wholeNumbers<Sample extends { ageMs: number; intervalMs: number }>(sample: Sample): Sample {
+function wholeNumbers<Sample extends { ageMs: number; intervalMs: number }>(
+  sample: Sample,
+): Sample {
   return {
     ...sample,
     ageMs: Math.round(sample.ageMs),

@@ -88,12 +88,13 @@ export class AtomicStateMachine implements StateMachine<Proposal> {
   }
 
   onApply(iterator: ApplyIterator<Proposal>): void {
-    for (; iterator.valid(); iterator.next()) {
+    while (iterator.valid()) {
       const problem = this.#apply(iterator);
       if (problem !== undefined) {
         iterator.setErrorAndRollback(1, problem);
         return;
       }
+      iterator.next();
     }
   }
 

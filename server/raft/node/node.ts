@@ -30,7 +30,7 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   #unregister: () => void = () => undefined;
   #lifecycle: 'uninitialized' | 'active' | 'shutting' | 'shutdown' = 'uninitialized';
   #stopping: Promise<void> | undefined;
-  readonly #stopped = Promise.withResolvers<void>();
+  readonly #stopped = Promise.withResolvers<undefined>();
   #proposals: Proposal[] = [];
 
   constructor(group: string, peer: PeerId) {
@@ -105,13 +105,13 @@ export class Node<Context = unknown> implements NodeApi<Context> {
 
   shutdown(): Promise<void> {
     this.#stopping ??= this.#stop().finally(() => {
-      this.#stopped.resolve();
+      this.#stopped.resolve(undefined);
     });
     return this.#stopping;
   }
 
-  join(): Promise<void> {
-    return this.#stopped.promise;
+  async join(): Promise<void> {
+    await this.#stopped.promise;
   }
 
   apply(task: Task<Context>): Promise<LogId> {
@@ -189,7 +189,10 @@ export class Node<Context = unknown> implements NodeApi<Context> {
     engine.driver.submit({ type: 'resetPeers', now: engine.now(), ticket, voters });
     await promise.catch(async (error: unknown) => {
       // Refused after all: this disk still belongs to its old history.
-      if (engine.failure() === undefined) await identity.update({ lineage: before, joined });
+      const moved = identity.current().lineage !== before;
+      if (moved && engine.failure() === undefined) {
+        await identity.update({ lineage: before, joined });
+      }
       throw error;
     });
   }

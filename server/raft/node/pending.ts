@@ -110,6 +110,7 @@ export class PendingRequests {
     { readonly resolve: (value: unknown) => void; readonly reject: (error: RaftError) => void }
   >();
   readonly #newTicket: () => Ticket;
+  #closed: RaftError | undefined;
 
   constructor(newTicket: () => Ticket) {
     this.#newTicket = newTicket;
@@ -119,6 +120,10 @@ export class PendingRequests {
   open<Answer>(): { readonly ticket: Ticket; readonly promise: Promise<Answer> } {
     const ticket = this.#newTicket();
     const promise = new Promise<Answer>((resolve, reject) => {
+      if (this.#closed !== undefined) {
+        reject(this.#closed);
+        return;
+      }
       // The ticket's own effect brings an answer of the type its caller asked for.
       this.#requests.set(ticket, { resolve: resolve as (value: unknown) => void, reject });
     });
@@ -137,7 +142,9 @@ export class PendingRequests {
     request?.reject(error);
   }
 
+  /** The node stops: everything is answered, and whatever still comes is refused at once. */
   failAll(error: RaftError): void {
+    this.#closed ??= error;
     for (const ticket of [...this.#requests.keys()]) this.refuse(ticket, error);
   }
 }

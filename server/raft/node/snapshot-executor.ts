@@ -95,13 +95,8 @@ export class SnapshotExecutor<Context> {
    *   what the state machine or the disk failed with.
    */
   async save(): Promise<void> {
-    const { snapshots, stateMachine, fsm } = this.#ports;
-    if (snapshots === undefined || stateMachine.onSnapshotSave === undefined) {
-      throw new RaftError('EINVAL', 'Snapshot is not supported');
-    }
-    if (this.#stopped) throw new RaftError('EPERM', 'Is stopped');
-    if (this.#activity === 'saving') throw new RaftError('EBUSY', 'Is saving another snapshot');
-    if (this.#activity !== 'idle') throw new RaftError('EBUSY', 'Is loading another snapshot');
+    const { fsm } = this.#ports;
+    const snapshots = this.#storageToSaveTo();
     if (fsm.appliedIndex() <= (this.#last?.index ?? 0)) return;
     this.#activity = 'saving';
     const saving = fsm.save((applied, fixed) => this.#saveAt(snapshots, applied, fixed));
@@ -111,7 +106,7 @@ export class SnapshotExecutor<Context> {
     } catch (error) {
       // A disk that fails is not tried again; what the state machine threw is its own affair.
       const broken = error instanceof RaftError && error.code === 'EIO';
-      if (broken && !this.#stopped) this.#ports.onError({ type: 'snapshot', error });
+      if (broken) this.#reportUnlessStopped(error);
       throw error;
     } finally {
       this.#endActivity('saving');
@@ -176,7 +171,7 @@ export class SnapshotExecutor<Context> {
 
   /** Loads an installed snapshot into the state machine, once it is durable. */
   async load(meta: SnapshotMeta, durable: Promise<unknown>): Promise<void> {
-    const { snapshots, fsm, onError } = this.#ports;
+    const { snapshots, fsm } = this.#ports;
     this.#last = meta.lastIncluded;
     this.#activity = 'loading';
     try {
@@ -185,7 +180,7 @@ export class SnapshotExecutor<Context> {
         return snapshots?.open();
       });
     } catch (error) {
-      if (!this.#stopped) onError({ type: 'snapshot', error: asRaftError(error) });
+      this.#reportUnlessStopped(asRaftError(error));
     } finally {
       this.#endActivity('loading');
     }
@@ -197,6 +192,21 @@ export class SnapshotExecutor<Context> {
     const offers = [...this.#offers.keys()];
     await Promise.all(offers.map((copyId) => this.#withdraw(copyId)));
     await this.#fetching;
+  }
+
+  #storageToSaveTo(): SnapshotStorage {
+    const { snapshots, stateMachine } = this.#ports;
+    if (snapshots === undefined || stateMachine.onSnapshotSave === undefined) {
+      throw new RaftError('EINVAL', 'Snapshot is not supported');
+    }
+    if (this.#stopped) throw new RaftError('EPERM', 'Is stopped');
+    if (this.#activity === 'saving') throw new RaftError('EBUSY', 'Is saving another snapshot');
+    if (this.#activity !== 'idle') throw new RaftError('EBUSY', 'Is loading another snapshot');
+    return snapshots;
+  }
+
+  #reportUnlessStopped(error: RaftError): void {
+    if (!this.#stopped) this.#ports.onError({ type: 'snapshot', error });
   }
 
   /** Resolves when a snapshot that is being saved is finished or has failed. */
@@ -227,15 +237,16 @@ export class SnapshotExecutor<Context> {
     { meta, from: peer, copyId }: SnapshotOffer,
     signal: AbortSignal,
   ): Promise<void> {
-    if (signal.aborted) return;
+    const aborted = (): boolean => signal.aborted;
+    if (aborted()) return;
     const { submit, clock, logger, openCopy, copySnapshot } = this.#ports;
     if (this.#activity === 'idle') this.#activity = 'downloading';
     const client = openCopy({ peer, copyId });
     try {
       await copySnapshot({ client, meta, snapshots, clock, signal });
-      if (!signal.aborted) submit({ type: 'snapshotDownloaded', meta });
+      if (!aborted()) submit({ type: 'snapshotDownloaded', meta });
     } catch (error) {
-      if (signal.aborted) return;
+      if (aborted()) return;
       logger.warn('fetching a snapshot failed', { peer, message: asRaftError(error).message });
       submit({ type: 'snapshotDownloadFailed', meta });
     } finally {

@@ -1,0 +1,108 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import {
+  Consistency,
+  type BatchResult,
+  type OperationBatch,
+  type SessionRequest,
+  type SessionResponse,
+} from '../../proto/gen/atomic/v1/atomic.ts';
+import { allGets } from './service-admission.ts';
+import type { AtomicServiceCore } from './service-core.ts';
+import { detailOf, invalid, type Failure } from './service-failure.ts';
+import type { ReadConsistency } from './service-reads.ts';
+
+export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse>;
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * One client's stream of batches. Results that come in one turn of the event loop leave in one
+ * message, in any order. What is not yet answered is bounded by admission; while the client does
+ * not take its answers, no more requests are read.
+ */
+export class SessionStream {
+  readonly #call: SessionCall;
+  readonly #core: AtomicServiceCore;
+  #results: BatchResult[] = [];
+  #waiting = 0;
+  #ended = false;
+  #gone = false;
+
+  constructor(call: SessionCall, core: AtomicServiceCore) {
+    this.#call = call;
+    this.#core = core;
+    call.on('data', (request: SessionRequest) => {
+      for (const batch of request.batches) this.#take(batch);
+    });
+    call.on('end', () => {
+      this.#ended = true;
+      this.#endWhenDone();
+    });
+    call.on('drain', () => {
+      call.resume();
+    });
+    for (const event of ['cancelled', 'error', 'close'] as const) {
+      call.on(event, () => {
+        this.#gone = true;
+      });
+    }
+  }
+
+  #take(batch: OperationBatch): void {
+    this.#waiting++;
+    const { number, kinds } = batch;
+    const deadline = this.#core.deadlineAfter(batch.timeoutMs);
+    const answered = ({ statuses, oldValues }: { statuses: Uint8Array; oldValues: Uint8Array }) => {
+      this.#finish({ number, statuses, oldValues });
+    };
+    const failed = (failure: Failure) => {
+      this.#fail(number, failure);
+    };
+    if (kinds.length > 0 && allGets(kinds)) {
+      if (batch.ids.length !== kinds.length * 8) {
+        failed(invalid('ids: expected 8 bytes for each kind'));
+        return;
+      }
+      const consistency = consistencyOf(batch.consistency);
+      this.#core.read({ ids: batch.ids, consistency, deadline, answered, failed });
+      return;
+    }
+    const { ids, expectedValues, newValues, firstWriteId: writeId } = batch;
+    const columns = { kinds, ids, expectedValues, newValues, writeId };
+    this.#core.write({ columns, deadline, answered, failed });
+  }
+
+  #fail(number: number, failure: Failure): void {
+    const detail = detailOf(failure);
+    this.#finish({ number, statuses: NO_BYTES, oldValues: NO_BYTES, failure: detail });
+  }
+
+  #finish(result: BatchResult): void {
+    this.#waiting--;
+    if (this.#gone) return;
+    this.#results.push(result);
+    if (this.#results.length > 1) return;
+    this.#core.clock.afterPendingInput(() => {
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    const results = this.#results;
+    this.#results = [];
+    if (this.#gone) return;
+    if (!this.#call.write({ results })) this.#call.pause();
+    this.#endWhenDone();
+  }
+
+  #endWhenDone(): void {
+    if (!this.#ended || this.#gone || this.#waiting > 0 || this.#results.length > 0) return;
+    this.#gone = true;
+    this.#call.end();
+  }
+}
+
+/** What a request's consistency asks for; linearizable unless it says lease. */
+export function consistencyOf(consistency: Consistency): ReadConsistency {
+  return consistency === Consistency.CONSISTENCY_LEASE ? 'lease' : 'linearizable';
+}
