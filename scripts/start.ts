@@ -34,7 +34,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const holder = takePidFile(pidFile, 'scripts/start.ts');
   if (holder !== undefined) {
     throw new Error(
-      `npm start already runs here (process ${String(holder)}): stop it with Ctrl-C in its ` +
+      `already running here (process ${String(holder)}): stop it with Ctrl-C in its ` +
         'terminal or with npm run stop, or give this one another --runtime_dir and --port',
     );
   }

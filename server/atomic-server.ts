@@ -8,7 +8,8 @@ import { startGroup, type GroupServer } from './group-server.ts';
 import { addCounterServices } from './counter-services.ts';
 import { MonitoringHttpServer } from './http/http-server.ts';
 import { monitoringRoutes } from './http/routes.ts';
-import { monitoringService, monitoringSource, notReady } from './monitoring.ts';
+import { createServerMetrics, type ServerMetrics } from './http/metrics.ts';
+import { measurements, monitoringService, monitoringSource, notReady } from './monitoring.ts';
 import { PeerObserver } from './peer-observer.ts';
 import { RaftError, systemClock, type Logger } from './raft/index.ts';
 import { cliService } from './raft/transport/cli-service.ts';
@@ -39,6 +40,7 @@ export class AtomicServer {
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #groups: GroupServer[] = [];
+  readonly #metrics: ServerMetrics;
   readonly #reportFailure: (reason: string) => void;
   #http: MonitoringHttpServer | undefined;
   #stopping = false;
@@ -47,6 +49,7 @@ export class AtomicServer {
     this.#options = options;
     this.#logger = logger;
     this.#version = version;
+    this.#metrics = createServerMetrics(version, () => measurements(this.#groups));
     this.#transport = new GrpcTransport({ clock: systemClock, logger });
     this.#grpc = createGrpcServer({
       receiveBytesMax: Math.max(options.messageBytesMax, PEER_MESSAGE_BYTES_MAX),
@@ -78,7 +81,7 @@ export class AtomicServer {
     this.#stopping = true;
     this.#health.setStatus('', 'NOT_SERVING');
     for (const timer of this.#timers) clearInterval(timer);
-    for (const { service } of this.#groups) service.close();
+    for (const group of this.#groups) group.close();
     await Promise.all(this.#groups.map(({ node }) => node.shutdown()));
     this.#observer.close();
     await this.#transport.close();
@@ -95,6 +98,8 @@ export class AtomicServer {
         transport: this.#transport,
         logger: this.#logger,
         loopDelayMaxMs: () => this.#takeLoopDelay(),
+        onWriteLatency: this.#metrics.recordWrite,
+        onReadLatency: this.#metrics.recordRead,
       };
       this.#groups.push(await startGroup(group, this.#options, tools));
     }
@@ -126,7 +131,9 @@ export class AtomicServer {
   async #startHttp(): Promise<void> {
     const { httpPort, listenAddress } = this.#options;
     if (httpPort === 0) return;
-    const routes = monitoringRoutes(monitoringSource(this.#monitored(), this.#observer));
+    const routes = monitoringRoutes(
+      monitoringSource(this.#monitored(), this.#observer, this.#metrics),
+    );
     const http = new MonitoringHttpServer(routes, this.#logger);
     try {
       await http.listen(httpPort, listenAddress);

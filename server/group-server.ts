@@ -5,11 +5,14 @@ import type { Proposal } from './atomic/proposal.ts';
 import { AtomicServiceCore } from './atomic/service-core.ts';
 import { AtomicStateMachine } from './atomic/state-machine.ts';
 import type { ServerGroup, ServerOptions } from './flags.ts';
+import { HashClient } from './atomic/service-hash-client.ts';
+import { SelfCheck } from './atomic/self-check.ts';
 import { Node, systemClock, type Clock, type Logger, type SnapshotReader } from './raft/index.ts';
 import { lockDirectory } from './raft/storage/directory-lock.ts';
 import { nodeFileSystem } from './raft/storage/node-file-system.ts';
 import { openStorage } from './raft/storage/open-storage.ts';
 import { newCopyId } from './raft/transport/copy-id.ts';
+import { restoreIfOrdered } from './restore.ts';
 import { fetchSnapshot } from './raft/transport/snapshot-copier.ts';
 import type { Transport } from './raft/transport/transport.ts';
 
@@ -23,6 +26,8 @@ export type GroupServer = {
   readonly service: AtomicServiceCore;
   readonly activity: ActivityLog;
   readonly openSnapshot: () => Promise<SnapshotReader | undefined>;
+  /** Ends what runs beside the node: the service and the self-check. */
+  readonly close: () => void;
 };
 
 /** What the groups of one server share. */
@@ -30,6 +35,8 @@ export type GroupTools = {
   readonly transport: Transport;
   readonly logger: Logger;
   readonly loopDelayMaxMs: () => number;
+  readonly onWriteLatency: (group: string, durationMs: number) => void;
+  readonly onReadLatency: (group: string, durationMs: number) => void;
 };
 
 /**
@@ -50,6 +57,7 @@ export async function startGroup(
     logger,
     clock,
   });
+  await restoreIfOrdered(group, options, logger);
   const storage = await openStorage(nodeFileSystem, {
     dataPath: resolve(group.dataPath),
     group: group.name,
@@ -84,6 +92,21 @@ export async function startGroup(
     await node.shutdown();
     throw error;
   }
+  return {
+    ...serve(node, stateMachine, { options, tools }),
+    openSnapshot: () => storage.snapshots.open(),
+  };
+}
+
+/** What a started node needs beside it: the service, its figures and the self-check. */
+function serve(
+  node: Node<Proposal>,
+  stateMachine: AtomicStateMachine,
+  { options, tools }: { readonly options: ServerOptions; readonly tools: GroupTools },
+): Omit<GroupServer, 'openSnapshot'> {
+  const { group } = node;
+  const { logger } = tools;
+  const clock = systemClock;
   const activity = new ActivityLog({
     now: () => performance.now(),
     appliedOperations: () => stateMachine.appliedOperations,
@@ -92,14 +115,26 @@ export async function startGroup(
   const service = new AtomicServiceCore({
     ...{ node, stateMachine, clock },
     checkTerm: options.checkTerm,
-    limits: { mapEntriesMax: options.mapEntriesMax },
+    limits: { mapEntriesMax: options.mapEntriesMax, inFlightBytesMax: options.pendingBytesMax },
     onWriteLatency: (durationMs) => {
       activity.recordWrite(durationMs);
+      tools.onWriteLatency(group, durationMs);
     },
     onReadLatency: (durationMs) => {
       activity.recordRead(durationMs);
+      tools.onReadLatency(group, durationMs);
     },
   });
-  const openSnapshot = () => storage.snapshots.open();
-  return { group: group.name, node, stateMachine, service, activity, openSnapshot };
+  const hashes = new HashClient(group);
+  const selfCheck = new SelfCheck({
+    ...{ node, stateMachine, clock, logger },
+    fetchHash: (peer, index) => hashes.fetchHash(peer, index),
+  });
+  selfCheck.start();
+  const close = () => {
+    service.close();
+    selfCheck.close();
+    hashes[Symbol.dispose]();
+  };
+  return { group, node, stateMachine, service, activity, close };
 }

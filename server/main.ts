@@ -10,6 +10,8 @@ import { packageVersion } from './version.ts';
 
 /** A stop that takes longer than this is cut off. */
 const STOP_GUARD_MS = 9_500;
+/** A server whose disk or state failed must be gone soon, so that it can be replaced. */
+const FAILURE_GUARD_MS = 700;
 const PARENT_POLL_MS = 500;
 
 /** Exit codes, as --help lists them. */
@@ -45,7 +47,15 @@ async function run(options: ServerOptions): Promise<void> {
   });
   void server.failed.then((reason) => {
     logger.error('the server stops', { reason });
+    setTimeout(() => process.exit(EXIT.failed), FAILURE_GUARD_MS).unref();
     stop(reason, EXIT.failed);
+  });
+  // Nothing is known about the state after one of these: no graceful stop, no more answers.
+  process.on('uncaughtException', (error) => {
+    logger.error('a fault in the program stops the server', {
+      error: error.stack ?? String(error),
+    });
+    process.exit(EXIT.failed);
   });
   if (options.stopWithParent) watchParent(stop);
 }

@@ -2,7 +2,7 @@ import type { MonitoringServiceServer } from '../proto/gen/atomic/v1/monitoring.
 import type { ServerOptions } from './flags.ts';
 import type { GroupServer } from './group-server.ts';
 import { clusterView, otherMembers, statusView, type MemberAnswer } from './http/cluster-view.ts';
-import { createServerMetrics } from './http/metrics.ts';
+import type { GroupMeasurements, ServerMetrics } from './http/metrics.ts';
 import { notReadyReason } from './http/readiness.ts';
 import type { MonitoringSource } from './http/routes.ts';
 import type { ClusterView, MemberActivityView } from './http/view.ts';
@@ -21,15 +21,11 @@ export type Monitored = {
 const SAMPLES_MAX = 600;
 
 /** Everything the HTTP port shows, put together from the groups of this server. */
-export function monitoringSource(server: Monitored, observer: PeerObserver): MonitoringSource {
-  const metrics = createServerMetrics(server.version, () =>
-    server.groups.map(({ group, node, stateMachine }) => ({
-      group,
-      status: node.status(),
-      appliedOperations: stateMachine.appliedOperations,
-      counters: stateMachine.state.counters.size,
-    })),
-  );
+export function monitoringSource(
+  server: Monitored,
+  observer: PeerObserver,
+  metrics: ServerMetrics,
+): MonitoringSource {
   const find = (group: string): GroupServer | undefined =>
     server.groups.find((one) => one.group === group);
   return {
@@ -46,6 +42,16 @@ export function monitoringSource(server: Monitored, observer: PeerObserver): Mon
     },
     metrics: () => metrics.text(),
   };
+}
+
+/** What the metrics show of each group, as of now. */
+export function measurements(groups: readonly GroupServer[]): readonly GroupMeasurements[] {
+  return groups.map(({ group, node, stateMachine }) => ({
+    group,
+    status: node.status(),
+    appliedOperations: stateMachine.appliedOperations,
+    counters: stateMachine.state.counters.size,
+  }));
 }
 
 /** The handlers of atomic.v1.MonitoringService. */

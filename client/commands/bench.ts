@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { connect } from '../atomic-client.ts';
 import { CommandError, EXIT } from '../exit-code.ts';
 import { historyToJson, type History } from '../history.ts';
@@ -35,7 +35,11 @@ export function benchCommand(terminal: Terminal): Command {
       'counters used; default: one for each in flight',
       wholeNumber(1, 10_000_000),
     )
-    .option('--first-id <id>', 'the first counter; the others follow on', int64, 1_000_000n)
+    .addOption(
+      new Option('--first-id <id>', 'the first counter; the others follow on')
+        .argParser(int64)
+        .default(1_000_000n, '1000000'),
+    )
     .option('--duration <seconds>', 'measured time', seconds, 10)
     .option('--warm-up <seconds>', 'time before it that does not count', seconds, 1)
     .option(

@@ -1,19 +1,13 @@
-import type { Clock, LogIndex, NodeApi } from '../raft/index.ts';
+import type { Clock, LogIndex } from '../raft/index.ts';
 import { encodeRegisterSession, type WriteColumns } from './command.ts';
 import { DEFAULT_SESSION_LIMITS, type SessionLimits } from './limits.ts';
-import type { Proposal } from './proposal.ts';
 import { Admission, DEFAULT_SERVICE_LIMITS, type ServiceLimits } from './service-admission.ts';
 import { DeadlineSweep } from './service-deadlines.ts';
 import { STOPPING, TOO_LATE, failureOfWrite, notLeader, type Failure } from './service-failure.ts';
+import type { ServiceNode } from './service-node.ts';
 import { ReadBatcher, type ReadRequest } from './service-reads.ts';
 import { WriteBatcher, type WriteRequest } from './service-writes.ts';
 import type { AtomicStateMachine } from './state-machine.ts';
-
-/** What the service needs of a node. */
-export type ServiceNode = Pick<
-  NodeApi<Proposal>,
-  'apply' | 'readIndex' | 'leaderId' | 'isLeader' | 'peer'
->;
 
 export type AtomicServiceOptions = {
   readonly node: ServiceNode;
@@ -43,6 +37,7 @@ export class AtomicServiceCore {
   readonly #deadlines: DeadlineSweep;
   readonly #writes: WriteBatcher;
   readonly #reads: ReadBatcher;
+  readonly #closeListeners = new Set<() => void>();
   #stopped = false;
 
   constructor(options: AtomicServiceOptions) {
@@ -120,9 +115,16 @@ export class AtomicServiceCore {
     }
   }
 
-  /** Takes nothing more. What is in flight is still answered. */
+  /** Calls `listener` when the service closes; the returned function forgets it. */
+  onClose(listener: () => void): () => void {
+    this.#closeListeners.add(listener);
+    return () => this.#closeListeners.delete(listener);
+  }
+
+  /** Takes nothing more; streams end. What is in flight is still answered. Idempotent. */
   close(): void {
     this.#stopped = true;
+    for (const listener of [...this.#closeListeners]) listener();
     this.#deadlines.closeWhenIdle();
   }
 

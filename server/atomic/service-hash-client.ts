@@ -1,4 +1,4 @@
-import { credentials } from '@grpc/grpc-js';
+import { Metadata, credentials } from '@grpc/grpc-js';
 import {
   MaintenanceServiceClient,
   type GetStateHashResponse,
@@ -25,7 +25,8 @@ export class HashClient implements Disposable {
         if (error !== null) reject(error);
         else resolve(response?.found === true ? response.hash : undefined);
       };
-      client.getStateHash({ group: this.#group, index }, { deadline }, received);
+      const request = { group: this.#group, index };
+      client.getStateHash(request, new Metadata(), { deadline }, received);
     });
   }
 

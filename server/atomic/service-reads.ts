@@ -3,9 +3,9 @@ import { Answers, DONE, type AnswerColumns } from './answers.ts';
 import type { CounterMap } from './counter-map.ts';
 import { INT64_BYTES } from './int64.ts';
 import type { Admission } from './service-admission.ts';
-import type { ServiceNode } from './service-core.ts';
 import type { DeadlineSweep, Waiting } from './service-deadlines.ts';
 import { TOO_LATE, failureOfRead, type Failure } from './service-failure.ts';
+import type { ServiceNode } from './service-node.ts';
 import type { AtomicStateMachine } from './state-machine.ts';
 
 /** How fresh a read must be. */

@@ -8,7 +8,7 @@ import {
 } from '../../proto/gen/atomic/v1/atomic.ts';
 import { allGets } from './service-admission.ts';
 import type { AtomicServiceCore } from './service-core.ts';
-import { detailOf, invalid, type Failure } from './service-failure.ts';
+import { STOPPING, detailOf, grpcErrorOf, invalid, type Failure } from './service-failure.ts';
 import type { ReadConsistency } from './service-reads.ts';
 
 export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse>;
@@ -25,7 +25,8 @@ export class SessionStream {
   readonly #core: AtomicServiceCore;
   #results: BatchResult[] = [];
   #waiting = 0;
-  #ended = false;
+  /** The client sends nothing more, or the server takes nothing more. */
+  #ended: 'no' | 'byClient' | 'byServer' = 'no';
   #gone = false;
 
   constructor(call: SessionCall, core: AtomicServiceCore) {
@@ -35,7 +36,11 @@ export class SessionStream {
       for (const batch of request.batches) this.#take(batch);
     });
     call.on('end', () => {
-      this.#ended = true;
+      if (this.#ended === 'no') this.#ended = 'byClient';
+      this.#endWhenDone();
+    });
+    const forget = core.onClose(() => {
+      this.#ended = 'byServer';
       this.#endWhenDone();
     });
     call.on('drain', () => {
@@ -44,6 +49,7 @@ export class SessionStream {
     for (const event of ['cancelled', 'error', 'close'] as const) {
       call.on(event, () => {
         this.#gone = true;
+        forget();
       });
     }
   }
@@ -96,9 +102,12 @@ export class SessionStream {
   }
 
   #endWhenDone(): void {
-    if (!this.#ended || this.#gone || this.#waiting > 0 || this.#results.length > 0) return;
+    if (this.#ended === 'no' || this.#gone) return;
+    if (this.#waiting > 0 || this.#results.length > 0) return;
     this.#gone = true;
-    this.#call.end();
+    // Every batch that was taken is answered: what the client still misses was not proposed.
+    if (this.#ended === 'byServer') this.#call.emit('error', grpcErrorOf(STOPPING));
+    else this.#call.end();
   }
 }
 

@@ -3,7 +3,6 @@ import { Answers, type AnswerColumns } from './answers.ts';
 import { encodeBatch, type WriteColumns } from './command.ts';
 import type { Proposal } from './proposal.ts';
 import type { Admission } from './service-admission.ts';
-import type { ServiceNode } from './service-core.ts';
 import type { DeadlineSweep, Waiting } from './service-deadlines.ts';
 import {
   LOST_ANSWER,
@@ -13,6 +12,7 @@ import {
   notLeader,
   type Failure,
 } from './service-failure.ts';
+import type { ServiceNode } from './service-node.ts';
 import type { AtomicStateMachine } from './state-machine.ts';
 
 /** The writes of one caller. Exactly one of the two calls follows, once. */

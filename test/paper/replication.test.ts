@@ -176,6 +176,23 @@ describe('§7 log compaction', () => {
   });
 });
 
+describe('§7 and dissertation §4.2.1: a newcomer and a compacted log', () => {
+  it('an empty newcomer gets a snapshot when the log no longer starts at 1', () => {
+    const cluster = new CoreCluster('abc', { joining: ['d'] });
+    cluster.elect('a');
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 10; i++) cluster.propose('a', String(i));
+      cluster.settle();
+      saveSnapshot(cluster, 'a');
+    }
+    expect(cluster.state('a').log.firstIndex()).toBeGreaterThan(1);
+    const ticket = cluster.change('a', { target: { type: 'addVoter', peer: peer('d') } });
+    cluster.run(3_000);
+    expect(cluster.answers.get(ticket)).toMatchObject({ type: 'done' });
+    expect(cluster.state('d').commitIndex).toBe(cluster.state('a').commitIndex);
+  });
+});
+
 describe('dissertation §6.4 linearizable reads', () => {
   it('a read waits for a round that started after it, echoed by a majority', () => {
     const cluster = new CoreCluster('abc');

@@ -1,4 +1,5 @@
 import type { PeerId } from '../../server/raft/core/ids.ts';
+import type { Clock } from '../../server/raft/node/clock.ts';
 import { silentLogger } from '../../server/raft/node/logger.ts';
 import { Node } from '../../server/raft/node/node.ts';
 import type { NodeOptions } from '../../server/raft/node/node-options.ts';
@@ -39,7 +40,11 @@ export class NodeGroup {
   /** Starts one node; `voters` other than the group's make it a newcomer. */
   async start(
     letter: string,
-    options: { readonly disk?: SimulatedDisk; readonly voters?: string } = {},
+    options: {
+      readonly disk?: SimulatedDisk;
+      readonly voters?: string;
+      readonly clock?: Clock;
+    } = {},
   ): Promise<Member> {
     const disk = options.disk ?? new SimulatedDisk();
     const machine = new RegisterMachine(disk);
@@ -58,7 +63,7 @@ export class NodeGroup {
       stateMachine: machine,
       storage,
       transport: this.network.transport(),
-      clock: this.clock,
+      clock: options.clock ?? this.clock,
       logger: silentLogger,
       seed: letter.charCodeAt(0),
       initialVoters: new Set(voters.split('').filter(Boolean).map(peer)),

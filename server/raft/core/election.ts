@@ -133,7 +133,9 @@ function becomeCandidate(state: RaftState, out: Outbox, disrupted?: DisruptedLea
   const term = Term(state.hardState.term + 1);
   state.hardState = { term, votedFor: id, votedIncarnation: incarnation };
   out.hardStateChanged();
-  resetElectionDeadline(state);
+  // Votes are answered at once or not at all: a split vote need not cost a whole timeout (§5.2).
+  const share = CANDIDATE_PATIENCE_MIN + state.prng.next() * CANDIDATE_PATIENCE_SPREAD;
+  state.electionDeadline = MonotonicMs(state.now + share * state.timing.electionTimeoutMs);
   const reason = reasonOf('ERAFTTIMEDOUT', `campaigning in term ${String(term)}`);
   const role = { type: 'candidate' as const, tally: emptyTally() };
   setRole(state, out, { role, leader: undefined, reason });
@@ -301,5 +303,9 @@ function votersToAsk(state: RaftState): PeerId[] {
 function emptyTally(): Tally {
   return { granted: new Map<PeerId, Incarnation>(), leaseRejected: new Map() };
 }
+
+/** How long a candidate waits for votes, as a share of the election timeout. */
+const CANDIDATE_PATIENCE_MIN = 0.3;
+const CANDIDATE_PATIENCE_SPREAD = 0.5;
 
 const NEVER = MonotonicMs(Number.NEGATIVE_INFINITY);

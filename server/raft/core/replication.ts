@@ -114,7 +114,7 @@ function sendNext(
 ): boolean {
   const before = previous(progress.nextIndex);
   const term = state.log.termAt(before);
-  if (term === undefined) {
+  if (term === undefined || progress.nextIndex < state.log.firstIndex()) {
     offerSnapshot(state, out, progress);
     return false;
   }

@@ -210,7 +210,10 @@ function handleResetPeers(
     const { id, incarnation } = state.options;
     const kept = [...configuration.incarnations].filter(([peer]) => voters.has(peer));
     const fresh = initialRecord(voters);
-    const incarnations = new Map([...kept, [id, incarnation] as const]);
+    // Disks that found a group together know nothing of each other: they start unbound, as with
+    // initial_conf, or each would refuse the others.
+    const founds = configuration.voters.size === 0;
+    const incarnations = new Map(founds ? [] : [...kept, [id, incarnation] as const]);
     state.configurations.override({
       ...fresh,
       fence: rest.fence,

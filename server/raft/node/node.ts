@@ -208,10 +208,7 @@ export class Node<Context = unknown> implements NodeApi<Context> {
     await promise;
   }
 
-  async resetElectionTimeoutMs(
-    electionTimeoutMs: number,
-    clockDriftMaxMs?: number,
-  ): Promise<void> {
+  async resetElectionTimeoutMs(electionTimeoutMs: number, clockDriftMaxMs?: number): Promise<void> {
     const engine = this.#working();
     const { timing } = engine.state;
     const sum = timing.electionTimeoutMs + timing.clockDriftMaxMs;

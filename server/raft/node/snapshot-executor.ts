@@ -222,11 +222,21 @@ export class SnapshotExecutor<Context> {
     const configuration: ConfigurationRecord = indexed;
     const lastIncluded = { index: applied, term };
     const meta = { lastIncluded, configuration, configurationIndex };
-    await snapshots.save(meta, async (writer) => {
-      const written = stateMachine.onSnapshotSave?.(writer);
-      // From here on the state may change: the state machine has fixed what it writes.
-      fixed();
-      await written;
+    const own: { failure?: { readonly error: unknown } } = {};
+    const save = snapshots.save(meta, async (writer) => {
+      try {
+        const written = stateMachine.onSnapshotSave?.(writer);
+        // From here on the state may change: the state machine has fixed what it writes.
+        fixed();
+        await written;
+      } catch (error) {
+        own.failure = { error };
+        throw error;
+      }
+    });
+    // The storage may wrap what the state machine threw; its caller wants the original.
+    await save.catch((error: unknown) => {
+      throw own.failure === undefined ? asRaftError(error) : stateMachineError(own.failure.error);
     });
     this.#last = lastIncluded;
     submit({ type: 'snapshotSaved', meta });
@@ -273,4 +283,12 @@ export class SnapshotExecutor<Context> {
     offer.cancelExpiry();
     await offer.reader.close();
   }
+}
+
+/** A snapshot that the state machine could not write is its own affair: the node goes on. */
+function stateMachineError(error: unknown): RaftError {
+  if (error instanceof RaftError && error.code !== 'EIO') return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const message = `the state machine could not write its snapshot: ${text}`;
+  return new RaftError('ESTATEMACHINE', message, { cause: error });
 }

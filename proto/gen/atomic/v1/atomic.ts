@@ -1848,7 +1848,7 @@ export const MaintenanceServiceService = {
       Buffer.from(GetStateHashResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStateHashResponse => GetStateHashResponse.decode(value),
   },
-  /** Streams the newest snapshot, taken first when asked. */
+  /** Saves a snapshot if anything changed since the newest one, then streams the newest. */
   backup: {
     path: "/atomic.v1.MaintenanceService/Backup" as const,
     requestStream: false as const,
@@ -1863,7 +1863,7 @@ export const MaintenanceServiceService = {
 export interface MaintenanceServiceServer extends UntypedServiceImplementation {
   /** The state's hash at one checkpoint; found is false when it is not kept (any more). */
   getStateHash: handleUnaryCall<GetStateHashRequest, GetStateHashResponse>;
-  /** Streams the newest snapshot, taken first when asked. */
+  /** Saves a snapshot if anything changed since the newest one, then streams the newest. */
   backup: handleServerStreamingCall<BackupRequest, BackupResponse>;
 }
 
@@ -1884,7 +1884,7 @@ export interface MaintenanceServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStateHashResponse) => void,
   ): ClientUnaryCall;
-  /** Streams the newest snapshot, taken first when asked. */
+  /** Saves a snapshot if anything changed since the newest one, then streams the newest. */
   backup(request: BackupRequest, options?: Partial<CallOptions>): ClientReadableStream<BackupResponse>;
   backup(
     request: BackupRequest,

@@ -61,7 +61,10 @@ class Bench {
     const stateMachine: StateMachine<string> = {
       onApply: (iterator) => {
         const run: number[] = [];
-        for (; iterator.valid(); iterator.next()) run.push(iterator.index());
+        while (iterator.valid()) {
+          run.push(iterator.index());
+          iterator.next();
+        }
         this.calls.push(`apply ${run.join(' ')}`);
       },
       onSnapshotLoad: (reader) => {
@@ -221,11 +224,8 @@ describe('FsmCaller', () => {
   ])('a rollback of %s leaves the others applied', async (_, entries, firstFailed, kept) => {
     const bench = new Bench(rising(4), {
       onApply: (iterator) => {
-        for (; iterator.valid(); iterator.next()) {
-          if (iterator.index() !== LogIndex(3)) continue;
-          iterator.setErrorAndRollback(entries, 'full');
-          return;
-        }
+        while (iterator.valid() && iterator.index() !== LogIndex(3)) iterator.next();
+        iterator.setErrorAndRollback(entries, 'full');
       },
     });
     const outcomes = rising(4).map(

@@ -97,7 +97,8 @@ class Disk {
     const [operation] = this.#open.splice(at, 1);
     if (at < 0 || operation === undefined) throw new Error(`${name} was not begun`);
     if (error === undefined) operation.end.resolve(undefined);
-    else operation.end.reject(error);
+    // A log that failed fails every later write too.
+    else for (const { end } of [operation, ...this.#open.splice(0)]) end.reject(error);
     await settled();
   }
 }
