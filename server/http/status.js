@@ -303,7 +303,7 @@ function makeChart(id, lines, format, colour) {
       padding: [8, 6, 0, 0],
       scales: {
         x: { time: true, auto: false },
-        y: { range: (_, __, max) => [0, Math.max(max ?? 0, 0.001) * 1.15] },
+        y: { range: (_, __, max) => [0, max > 0 ? max * 1.15 : 1] },
       },
       series: [{}, ...lines],
       axes: [

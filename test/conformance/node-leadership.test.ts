@@ -46,6 +46,26 @@ describe('a quiet group', () => {
       expect(machine.texts).toEqual(['kept', 'new']);
   });
 
+  it('a restarted leader never applies what it had proposed in vain', async () => {
+    const nodes = await started('abc');
+    const old = await nodes.leader();
+    for (let i = 0; i < 10; i++) await nodes.apply(old, `kept ${String(i)}`);
+    nodes.isolate(old.letter);
+    const vain = Array.from({ length: 8 }, (_, i) => nodes.apply(old, `vain ${String(i)}`));
+    expect((await Promise.allSettled(vain)).every(({ status }) => status === 'rejected')).toBe(
+      true,
+    );
+    await old.node.shutdown();
+    nodes.members.delete(old.letter);
+    const next = await nodes.leader();
+    for (let i = 0; i < 10; i++) await nodes.apply(next, `new ${String(i)}`);
+    nodes.heal();
+    // Its log still ends in the lost suffix when the first commit reaches it.
+    const again = await nodes.start(old.letter, { disk: old.disk });
+    await nodes.clock.advance(3_000);
+    expect(again.machine.texts).toEqual(next.machine.texts);
+  });
+
   it('leaderId and nodeId name the members as braft does', async () => {
     const nodes = await started('abc');
     const leader = await nodes.leader();

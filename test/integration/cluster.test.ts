@@ -157,6 +157,9 @@ describe('three real servers', () => {
       await client.exchange(1_000n + BigInt(round), 1n);
     }
     const newcomer = cluster.addServer();
+    await cluster.until('the newcomer is up', async () => {
+      return (await cluster.http(newcomer, '/healthz'))?.ok === true;
+    });
     const added = await cluster.atomic('admin', 'add_peer', ...group, `--peer=${newcomer.peer}`);
     expect(added).toMatchObject({ code: 0 });
     expect(added.stderr + added.stdout).toContain('changed from');

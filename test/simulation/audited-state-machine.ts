@@ -1,5 +1,9 @@
 import type { PeerId } from '../../server/raft/core/ids.ts';
-import type { ApplyIterator, NodeError, StateMachine } from '../../server/raft/node/state-machine.ts';
+import type {
+  ApplyIterator,
+  NodeError,
+  StateMachine,
+} from '../../server/raft/node/state-machine.ts';
 import { CallbackOrder } from './checkers/callback-order.ts';
 import type { GroupObserver } from './group-observer.ts';
 

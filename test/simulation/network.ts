@@ -1,8 +1,6 @@
 import type { PeerId } from '../../server/raft/core/ids.ts';
 import type {
   AddressedMessage,
-  PeerAnnouncement,
-  Receiver,
   SnapshotCopyClient,
   Transport,
 } from '../../server/raft/transport/transport.ts';
@@ -12,6 +10,7 @@ import type { ProcessGate } from './process-gate.ts';
 import type { SimulationRandom } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import { check } from './checkers/violation.ts';
+import type { Endpoint } from './endpoint.ts';
 import { copyClient } from './snapshot-copy.ts';
 import type { Trace } from './trace.ts';
 
@@ -36,16 +35,6 @@ type Link = {
   /** The receiving node has seen the handshake of the sending process. */
   announcedBy: Endpoint | undefined;
   noticePending: boolean;
-};
-
-/** One process on the network. */
-export type Endpoint = {
-  readonly peer: PeerId;
-  readonly gate: ProcessGate;
-  readonly encoder: FrameEncoder;
-  readonly decoder: FrameDecoder;
-  announcement: PeerAnnouncement | undefined;
-  receiver: Receiver | undefined;
 };
 
 /** How long a sender needs to find out that a connection is broken. */
@@ -254,7 +243,13 @@ export class SimulatedNetwork {
     }
     let link = links.get(to);
     if (link === undefined) {
-      link = { cut: false, epoch: 0, lastArrivalMs: 0, announcedBy: undefined, noticePending: false };
+      link = {
+        cut: false,
+        epoch: 0,
+        lastArrivalMs: 0,
+        announcedBy: undefined,
+        noticePending: false,
+      };
       links.set(to, link);
     }
     return link;
@@ -277,11 +272,18 @@ function byReceiver(messages: readonly AddressedMessage[]): Iterable<readonly Ad
 
 /** One line about a message, for readable traces. */
 function describeMessage({ message }: AddressedMessage): string {
-  const { from: _from, to: _to, fromIncarnation: _a, toIncarnation: _b, ...rest } = message;
-  const text = JSON.stringify(rest, (key, value: unknown) => {
+  const text = JSON.stringify(message, (key, value: unknown) => {
+    if (ENVELOPE_FIELDS.has(key)) return undefined;
     if (key === 'entries' && Array.isArray(value)) return `${value.length} entries`;
     if (value instanceof Uint8Array) return `${value.length} bytes`;
     return value;
   });
   return text;
 }
+
+const ENVELOPE_FIELDS: ReadonlySet<string> = new Set([
+  'from',
+  'to',
+  'fromIncarnation',
+  'toIncarnation',
+]);

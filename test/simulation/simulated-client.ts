@@ -121,14 +121,16 @@ export class SimulatedClient {
     // Every attempt writes a value of its own, so that each committed write has one author.
     const value = (BigInt(this.#habits.number + 1) << 40n) | BigInt(++this.#serial);
     const expected = this.#seen.get(id) ?? 0n;
-    const write: Write =
-      type === 'exchange' ? { type, id, value } : { type, id, expected, value };
+    const write: Write = type === 'exchange' ? { type, id, value } : { type, id, expected, value };
     return { type: 'write', write };
   }
 
   #countRequest(id: bigint): CounterRequest {
     const expected = this.#seen.get(id) ?? 0n;
-    return { type: 'write', write: { type: 'compareExchange', id, expected, value: expected + 1n } };
+    return {
+      type: 'write',
+      write: { type: 'compareExchange', id, expected, value: expected + 1n },
+    };
   }
 
   async #attempt(request: CounterRequest): Promise<boolean> {

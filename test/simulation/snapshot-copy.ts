@@ -1,7 +1,10 @@
 import type { PeerId } from '../../server/raft/core/ids.ts';
 import { RaftError } from '../../server/raft/error.ts';
-import type { SnapshotCopyClient, SnapshotCopySource } from '../../server/raft/transport/transport.ts';
-import type { Endpoint } from './network.ts';
+import type {
+  SnapshotCopyClient,
+  SnapshotCopySource,
+} from '../../server/raft/transport/transport.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** A chunk that has not come after this long never will. */

@@ -2,7 +2,7 @@ import { unreachable } from '../core/assert.ts';
 import type { Effect, RoleChanged } from '../core/effect.ts';
 import type { LogEntry } from '../core/entry.ts';
 import type { Event, Ticket } from '../core/event.ts';
-import { Term, type LogIndex, type MonotonicMs, type PeerId } from '../core/ids.ts';
+import { LogIndex, Term, type MonotonicMs, type PeerId } from '../core/ids.ts';
 import type { Message } from '../core/message.ts';
 import { isLeaseValid } from '../core/observe.ts';
 import { createPrng } from '../core/prng.ts';
@@ -96,7 +96,7 @@ export class NodeEngine<Context> {
         stateMachine,
         pending: this.pending,
         clock,
-        entries: (from, limits) => this.#entries(from, limits),
+        entries: (from, limits) => this.entries(from, limits),
         onApplied: (index) => {
           this.driver.submit({ type: 'applied', index });
           this.reads.applied();
@@ -254,12 +254,16 @@ export class NodeEngine<Context> {
     );
   }
 
-  #entries(
+  /** Entries from..to, at least the first, from memory or disk; undefined when they are gone. */
+  entries(
     from: LogIndex,
     limits: { readonly to: LogIndex; readonly bytesMax: number },
   ): readonly LogEntry[] | Promise<readonly LogEntry[] | undefined> {
     const recent = this.state.log.slice(from, limits.to);
-    return recent ?? this.#options.storage.log.read({ from, ...limits });
+    if (recent !== undefined) return recent;
+    // Beyond what is known durable the disk may still hold a suffix that is about to be cut.
+    const to = LogIndex(Math.min(limits.to, this.state.durableIndex));
+    return this.#options.storage.log.read({ from, to, bytesMax: limits.bytesMax });
   }
 
   #carryOut(effect: Exclude<Effect, { type: 'send' }>): void {

@@ -238,8 +238,7 @@ export class Node<Context = unknown> implements NodeApi<Context> {
     const end = engine.fsm.appliedIndex();
     let from = LogIndex(index);
     while (from <= end) {
-      const range = { from, to: end, bytesMax: SCAN_BYTES_MAX };
-      const entries = await this.#optionsOf().storage.log.read(range);
+      const entries = await engine.entries(from, { to: end, bytesMax: SCAN_BYTES_MAX });
       const last = entries?.at(-1);
       if (entries === undefined || last === undefined) {
         throw new RaftError('ELOGDELETED', `the log at index ${String(from)} was compacted`);

@@ -97,7 +97,11 @@ export class CommittedLog {
   #entryOf(by: Committer, index: LogIndex): LogEntry {
     const term = by.log.termAt(index);
     const entry = term === undefined ? undefined : this.#written.entry({ term, index });
-    check(entry !== undefined, 'commit', () => `${by.peer} commits ${index} and has no entry there`);
+    check(
+      entry !== undefined,
+      'commit',
+      () => `${by.peer} commits ${index} and has no entry there`,
+    );
     return entry;
   }
 

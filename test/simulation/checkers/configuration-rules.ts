@@ -40,7 +40,8 @@ function checkEntering(previous: Configuration, next: Configuration, at: number)
     check(
       same(next.outgoing, previous.voters),
       RULE,
-      () => `joint consensus at ${at} leaves ${peersText(next.outgoing ?? [])}, which is not in force`,
+      () =>
+        `joint consensus at ${at} leaves ${peersText(next.outgoing ?? [])}, which is not in force`,
     );
     return;
   }

@@ -139,8 +139,7 @@ export class DiskPromises {
     check(
       this.durableIndex() >= matchIndex,
       'persist before send',
-      () =>
-        `${this.#name} acknowledges up to ${matchIndex}, and ${this.durableIndex()} is durable`,
+      () => `${this.#name} acknowledges up to ${matchIndex}, and ${this.durableIndex()} is durable`,
     );
   }
 
@@ -149,7 +148,8 @@ export class DiskPromises {
     check(
       log.firstIndex <= this.#snapshot.index + 1 || log.lastIndex < log.firstIndex,
       RULE,
-      () => `${this.#name} has a gap between snapshot ${this.#snapshot.index} and ${log.firstIndex}`,
+      () =>
+        `${this.#name} has a gap between snapshot ${this.#snapshot.index} and ${log.firstIndex}`,
     );
     for (let index = from; index <= this.#durableIndex; index++) {
       const promised = this.#slots[index]?.term;
