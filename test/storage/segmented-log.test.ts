@@ -51,7 +51,8 @@ describe('the segmented log on a disk that loses what was not synced', () => {
     expect(points).toBeGreaterThan(50);
     for (let point = 1; point <= points; point++) {
       const { disk, before, running } = await crashAt(point);
-      disk.crash(createPrng(point).next);
+      const prng = createPrng(point);
+      disk.crash(() => prng.next());
       disk.fault = undefined;
       const log = await SegmentedLog.open(disk, '/log', OPTIONS);
       const found = await textsOf(log);

@@ -1,0 +1,285 @@
+import { LogIndex, type PeerId } from '../../server/raft/core/ids.ts';
+import { parsePeerId } from '../../server/raft/core/peer-id.ts';
+import { step } from '../../server/raft/core/step.ts';
+import { check } from './checkers/violation.ts';
+import { decodeWrites } from './counter-machine.ts';
+import { startCounterNode, type CounterNode } from './counter-node.ts';
+import { ClientNetwork } from './counter-service.ts';
+import { planFaults } from './fault-plan.ts';
+import { inject } from './faults.ts';
+import { GroupObserver } from './group-observer.ts';
+import { SimulatedNetwork, type NetworkQuality } from './network.ts';
+import type { ProcessGate } from './process-gate.ts';
+import { SimulationRandom } from './random.ts';
+import { Scheduler } from './scheduler.ts';
+import { drawSettings, type Settings } from './settings.ts';
+import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedClock } from './simulated-clock.ts';
+import { SimulatedServer } from './simulated-server.ts';
+import { Trace } from './trace.ts';
+
+/** What a run came to. */
+export type SimulationResult = {
+  readonly seed: number;
+  /** Why it failed; undefined when nothing did. */
+  readonly violation: string | undefined;
+  readonly traceHash: string;
+  readonly simulatedMs: number;
+  readonly faults: number;
+  readonly completed: number;
+  readonly leaderChanges: number;
+  readonly events: number;
+  /** Enough happened for the run to prove something. */
+  readonly counted: boolean;
+  readonly lines: readonly string[];
+};
+
+export type SimulationOptions = {
+  readonly seed: number;
+  readonly forMs?: number; // 60_000
+  readonly readable?: boolean;
+  /** A faulty core in the place of the real one. */
+  readonly step?: typeof step;
+  readonly settings?: Partial<Settings>;
+};
+
+const DEFAULT_MS = 60_000;
+const FAULTS_MIN = 4;
+const COMPLETED_MIN = 100;
+/** How long a healed group may need, in election timeouts. */
+const HEALING_TIMEOUTS = 20;
+const RESTART_AGAIN_MS = 1_000;
+
+/** Runs one seed from start to end; never rejects because of a violation. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const simulation = new Simulation(options);
+  return simulation.run();
+}
+
+class Simulation {
+  readonly #settings: Settings;
+  readonly #options: SimulationOptions;
+  readonly #scheduler: Scheduler;
+  readonly #trace: Trace;
+  readonly #observer: GroupObserver;
+  readonly #network: SimulatedNetwork;
+  readonly #servers: readonly SimulatedServer[];
+  readonly #clients: readonly SimulatedClient[];
+  readonly #calm: NetworkQuality;
+  readonly #random: SimulationRandom;
+  #faults = 0;
+
+  constructor(options: SimulationOptions) {
+    const { seed } = options;
+    this.#options = options;
+    this.#settings = { ...drawSettings(seed), ...options.settings };
+    this.#random = new SimulationRandom(seed, 'processes');
+    this.#scheduler = new Scheduler(new SimulationRandom(seed, 'order'));
+    this.#trace = new Trace(() => this.#scheduler.now(), options.readable ?? false);
+    const { latencyMs, servers } = this.#settings;
+    this.#calm = {
+      ...{ latencyMs, jitterMs: latencyMs / 2 },
+      ...{ lossChance: 0, duplicateChance: 0, reorderChance: 0 },
+    };
+    const peers = Array.from({ length: servers }, (_, number) => peerOf(number));
+    this.#observer = new GroupObserver({
+      initialVoters: new Set(peers),
+      diskOf: (peer) => this.#serverOf(peer)?.promises,
+      writesIn: decodeWrites,
+      onFailure: () => {
+        this.#scheduler.stop();
+      },
+    });
+    this.#network = new SimulatedNetwork({
+      scheduler: this.#scheduler,
+      random: new SimulationRandom(seed, 'network'),
+      trace: this.#trace,
+      quality: this.#calm,
+      onSend: (from, message) => {
+        this.#observer.messageSent(from, message);
+      },
+    });
+    this.#servers = peers.map((peer, number) => this.#newServer(peer, number));
+    this.#clients = this.#newClients();
+  }
+
+  async run(): Promise<SimulationResult> {
+    const endMs = this.#options.forMs ?? DEFAULT_MS;
+    try {
+      for (const server of this.#servers) this.#start(server);
+      for (const client of this.#clients) client.start();
+      this.#scheduleFaults(endMs);
+      await this.#scheduler.run(endMs);
+      await this.#heal();
+    } catch (error) {
+      this.#observer.fail(error);
+    }
+    return this.#result();
+  }
+
+  #serverOf(peer: PeerId): SimulatedServer | undefined {
+    return this.#servers.find((server) => server.peer === peer);
+  }
+
+  #newServer(peer: PeerId, number: number): SimulatedServer {
+    return new SimulatedServer({
+      ...{ peer, number, scheduler: this.#scheduler },
+      random: new SimulationRandom(this.#settings.seed, `server ${number}`),
+      speed: { syncMs: this.#settings.syncMs, otherMs: 0.02 },
+      startNode: (server, gate) => this.#startNode(server, gate),
+    });
+  }
+
+  #newClients(): readonly SimulatedClient[] {
+    const { seed, clients, thinkMs, registers, leaderLease } = this.#settings;
+    const random = new SimulationRandom(seed, 'client network');
+    const network = new ClientNetwork({
+      ...{ scheduler: this.#scheduler, random },
+      serverAt: (peer) => {
+        const server = this.#serverOf(peer);
+        if (server?.gate() === undefined) return undefined;
+        return (request, respond) => void server.request(request, respond);
+      },
+      delayMs: () => this.#network.delayMs(),
+    });
+    const surroundings = {
+      ...{ scheduler: this.#scheduler, network, counters: this.#observer.counters },
+      ...{ trace: this.#trace, record: () => undefined },
+      committedIndex: () => this.#observer.committed.lastIndex(),
+      servers: () => this.#servers.map(({ peer }) => peer),
+      judge: (body: () => void) => {
+        this.#observer.judge(body);
+      },
+    };
+    return Array.from({ length: clients }, (_, number) => {
+      const habits = { number, thinkMs, registers, leaseReads: leaderLease };
+      const own = new SimulationRandom(seed, `client ${number}`);
+      return new SimulatedClient(surroundings, habits, own);
+    });
+  }
+
+  #startNode(server: SimulatedServer, gate: ProcessGate): Promise<CounterNode> {
+    const error = this.#settings.clockRateError;
+    const rate = 1 + this.#random.between(-error, error);
+    const startMs = this.#random.between(1_000, 1_000_000);
+    return startCounterNode({
+      ...{ server, observer: this.#observer, settings: this.#settings },
+      clock: new SimulatedClock(this.#scheduler, gate, { rate, startMs }),
+      transport: this.#network.attach(server.peer, gate),
+      initialVoters: new Set(this.#servers.map(({ peer }) => peer)),
+      drawSeed: () => this.#random.bits(),
+      step: this.#options.step ?? step,
+      onError: ({ type, error: cause }) => {
+        this.#nodeFailed(server, `${type}: ${cause.message}`);
+      },
+    });
+  }
+
+  #start(server: SimulatedServer): void {
+    this.#trace.event(() => `${server.peer} starts`);
+    server.start().catch((error: unknown) => {
+      this.#nodeFailed(server, error instanceof Error ? (error.stack ?? '') : String(error));
+    });
+  }
+
+  /** A node may stop because of its disk, and for no other reason. */
+  #nodeFailed(server: SimulatedServer, reason: string): void {
+    this.#trace.event(() => `${server.peer} stops: ${reason}`);
+    if (!server.diskIsFaulty) this.#observer.fail(new Error(`${server.peer} stopped: ${reason}`));
+    server.kill();
+    this.#network.detach(server.peer);
+    this.#restartAfter(server, RESTART_AGAIN_MS);
+  }
+
+  #restartAfter(server: SimulatedServer, delayMs: number): void {
+    this.#scheduler.after(delayMs, () => {
+      if (server.gate() === undefined) this.#start(server);
+    });
+  }
+
+  #scheduleFaults(endMs: number): void {
+    const targets = {
+      ...{ scheduler: this.#scheduler, network: this.#network, servers: this.#servers },
+      ...{ calm: this.#calm, syncMs: this.#settings.syncMs },
+      restartAfter: (server: SimulatedServer, delayMs: number) => {
+        this.#restartAfter(server, delayMs);
+      },
+    };
+    for (const fault of planFaults(this.#settings, endMs)) {
+      this.#scheduler.after(fault.atMs, () => {
+        this.#trace.event(() => `fault ${fault.number}: ${fault.kind}`);
+        if (inject(fault, targets)) this.#faults++;
+      });
+    }
+  }
+
+  /** Mends everything; the group must then agree within a bounded time (TigerBeetle's liveness). */
+  async #heal(): Promise<void> {
+    if (this.#observer.failure() !== undefined) return;
+    for (const client of this.#clients) client.stop();
+    this.#mend();
+    const patienceMs = HEALING_TIMEOUTS * this.#settings.electionTimeoutMs;
+    const deadline = this.#scheduler.now() + patienceMs;
+    while (this.#scheduler.now() < deadline && this.#disagreement() !== undefined) {
+      await this.#scheduler.run(this.#scheduler.now() + this.#settings.electionTimeoutMs);
+      if (this.#observer.failure() !== undefined) return;
+      this.#mend();
+    }
+    const disagreement = this.#disagreement();
+    check(disagreement === undefined, 'liveness', () => disagreement ?? '');
+  }
+
+  #mend(): void {
+    this.#network.mendAll();
+    this.#network.quality = this.#calm;
+    for (const server of this.#servers) {
+      server.disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+      server.speed.syncMs = this.#settings.syncMs;
+      server.failingSyncs = 0;
+      server.gate()?.resume();
+    }
+  }
+
+  /** What keeps the healed group from being in agreement. */
+  #disagreement(): string | undefined {
+    const nodes = this.#servers.map((server) => server.node());
+    const leaders = nodes.filter((node) => node?.node.isLeader() === true);
+    if (leaders.length !== 1) return `${leaders.length} leaders`;
+    if (this.#clients.some((client) => client.isBusy())) return 'a call is not answered';
+    const last = this.#observer.committed.lastIndex();
+    for (const [number, node] of nodes.entries()) {
+      if (node === undefined) return `server ${number} does not run`;
+      if (node.pending() > 0) return `server ${number} owes ${node.pending()} answers`;
+      const { knownAppliedIndex, state } = node.node.status();
+      if (knownAppliedIndex !== LogIndex(last)) {
+        return `server ${number} (${state}) applied ${knownAppliedIndex} of ${last}`;
+      }
+      if (node.machine.stateHash() !== nodes[0]?.machine.stateHash()) return 'states differ';
+    }
+    return undefined;
+  }
+
+  #result(): SimulationResult {
+    const completed = this.#clients.reduce((sum, client) => sum + client.completed(), 0);
+    const leaderChanges = this.#observer.elections.changes();
+    const simulatedMs = this.#scheduler.now();
+    const counted =
+      simulatedMs >= DEFAULT_MS &&
+      this.#faults >= FAULTS_MIN &&
+      completed >= COMPLETED_MIN &&
+      leaderChanges >= 1;
+    const failure = this.#observer.failure();
+    return {
+      ...{ seed: this.#settings.seed, simulatedMs, faults: this.#faults, completed, leaderChanges },
+      ...{ counted, traceHash: this.#trace.hash(), events: this.#scheduler.events() },
+      violation: failure?.message,
+      lines: [...this.#trace.lines(), ...(failure === undefined ? [] : [failure.stack ?? ''])],
+    };
+  }
+}
+
+function peerOf(number: number): PeerId {
+  const parsed = parsePeerId(`server-${number}:8300`);
+  if (!parsed.ok) throw new Error(parsed.reason);
+  return parsed.peer;
+}
