@@ -101,7 +101,9 @@ export class AtomicServer {
         onWriteLatency: this.#metrics.recordWrite,
         onReadLatency: this.#metrics.recordRead,
       };
-      this.#groups.push(await startGroup(group, this.#options, tools));
+      this.#groups.push(
+        await startGroup(group, this.#options, tools).catch(explained(group.dataPath)),
+      );
     }
     this.#addServices();
     const host = listenAddress.includes(':') ? `[${listenAddress}]` : listenAddress;
@@ -176,4 +178,14 @@ export class AtomicServer {
     timer.unref();
     this.#timers.push(timer);
   }
+}
+
+/** Turns what the system says of a data directory into a sentence. */
+function explained(dataPath: string): (error: unknown) => never {
+  return (cause) => {
+    if (!(cause instanceof Error) || cause instanceof RaftError || !('syscall' in cause))
+      throw cause;
+    const advice = 'give a folder on a readable and writable disk with --data_path';
+    throw new RaftError('EIO', `cannot use ${dataPath}: ${cause.message}; ${advice}`, { cause });
+  };
 }

@@ -66,6 +66,24 @@ describe('a quiet group', () => {
     expect(again.machine.texts).toEqual(next.machine.texts);
   });
 
+  it('a candidate names the disk it has heard of a voter that no configuration binds yet', async () => {
+    const nodes = new NodeGroup('abc');
+    group = nodes;
+    const disks: string[] = [];
+    nodes.network.deliver = ({ message }) => {
+      if (message.type === 'voteRequest' && message.toIncarnation !== undefined) {
+        disks.push(message.toIncarnation);
+      }
+      return true;
+    };
+    await nodes.startAll();
+    const leader = await nodes.leader();
+    const others = [...nodes.members.values()].filter((member) => member !== leader);
+    const known = others.map(({ node }) => node.status().identity.incarnation);
+    expect(disks.length).toBeGreaterThan(0);
+    for (const disk of disks) expect(known).toContain(disk);
+  });
+
   it('leaderId and nodeId name the members as braft does', async () => {
     const nodes = await started('abc');
     const leader = await nodes.leader();

@@ -76,7 +76,7 @@ describe('a server that cannot start says why in one sentence and exits', () => 
     const path = join(folder, 'file');
     writeFileSync(path, '');
     const result = await server(`--data_path=${path}`, '--port=24353');
-    expect(result.code).not.toBe(0);
+    expect(result.code).toBe(74);
     expect(firstLine(result.stderr)).toContain(path);
   });
 });

@@ -36,7 +36,7 @@ export class CounterMachine implements StateMachine<PendingWrite> {
   }
 
   onApply(iterator: ApplyIterator<PendingWrite>): void {
-    for (; iterator.valid(); iterator.next()) {
+    while (iterator.valid()) {
       const command = decodeCommand(iterator.data());
       if (command.type !== 'exchange' && command.type !== 'compareExchange') {
         iterator.setErrorAndRollback(1, `an unexpected command: ${command.type}`);
@@ -45,6 +45,7 @@ export class CounterMachine implements StateMachine<PendingWrite> {
       const result = applySingle(this.#state.counters, command);
       const pending = iterator.context();
       if (pending !== undefined) pending.result = result;
+      iterator.next();
     }
   }
 

@@ -1,4 +1,4 @@
-import { step } from '../../server/raft/core/step.ts';
+import type { step } from '../../server/raft/core/step.ts';
 import { RaftError } from '../../server/raft/error.ts';
 import { silentLogger } from '../../server/raft/node/logger.ts';
 import { Node } from '../../server/raft/node/node.ts';
@@ -12,17 +12,26 @@ import { auditedStateMachine } from './audited-state-machine.ts';
 import { auditedStorage } from './audited-storage.ts';
 import { CounterMachine, encodeWrite, type PendingWrite } from './counter-machine.ts';
 import type { CounterRequest, CounterResponse } from './counter-service.ts';
+import type { DiskPromises } from './checkers/disk-promises.ts';
 import type { GroupObserver } from './group-observer.ts';
 import type { Settings } from './settings.ts';
 import type { SimulatedClock } from './simulated-clock.ts';
-import type { SimulatedServer } from './simulated-server.ts';
+import type { SimulatedDisk } from '../support/simulated-disk.ts';
 
 const GROUP = 'simulated';
 const DATA_PATH = '/data';
 
 /** What a node is started with. */
 export type CounterNodeParts = {
-  readonly server: SimulatedServer;
+  readonly server: {
+    readonly peer: PeerId;
+    readonly number: number;
+    readonly starts: number;
+    readonly disk: SimulatedDisk;
+    /** Its disk is empty and it waits to be added. */
+    readonly isJoining: boolean;
+    readonly promises: DiskPromises;
+  };
   readonly clock: SimulatedClock;
   readonly transport: Transport;
   readonly observer: GroupObserver;

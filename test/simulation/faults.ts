@@ -2,6 +2,7 @@ import type { SimulatedNetwork, NetworkQuality } from './network.ts';
 import type { Fault } from './fault-plan.ts';
 import { SimulationRandom } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { FaultKind } from './settings.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 
 /** What faults act upon. */
@@ -22,33 +23,34 @@ export function inject(fault: Fault, targets: FaultTargets): boolean {
   const anyone = random.pick(targets.servers);
   const victim = random.chance(0.5) ? (leader ?? anyone) : anyone;
   if (victim === undefined) return false;
-  switch (fault.kind) {
-    case 'kill':
-    case 'powerLoss':
-    case 'pause':
-      return injectProcessFault(fault, victim, targets);
-    case 'partition':
-    case 'oneWayCut':
-    case 'reset':
-      return injectCut(fault, victim, { targets, random });
-    case 'loss':
-    case 'duplicates':
-    case 'reordering':
-    case 'latency':
-      return injectNoise(fault, targets, random);
-    case 'slowDisk':
-    case 'syncError':
-    case 'diskFull':
-      return injectDiskFault(fault, victim, { targets, random });
-    case 'transfer':
-      return leader !== undefined && request(() => leader.node()?.node.transferLeadershipTo('any'));
-    case 'snapshot':
-      return request(() => victim.node()?.node.snapshot());
-    case 'readonly':
-      return injectReadonly(fault, victim, targets);
-    case 'membership':
-      return false;
+  const details: Details = { targets, random };
+  if (isIn(['kill', 'powerLoss', 'pause'], fault))
+    return injectProcessFault(fault, victim, targets);
+  if (isIn(['partition', 'oneWayCut', 'reset'], fault)) return injectCut(fault, victim, details);
+  if (isIn(['loss', 'duplicates', 'reordering', 'latency'], fault)) {
+    return injectNoise(fault, targets, random);
   }
+  if (isIn(['slowDisk', 'syncError', 'diskFull'], fault)) {
+    return injectDiskFault(fault, victim, details);
+  }
+  return injectRequest(fault, victim, { targets, leader });
+}
+
+function isIn(kinds: readonly FaultKind[], fault: Fault): boolean {
+  return kinds.includes(fault.kind);
+}
+
+function injectRequest(
+  fault: Fault,
+  victim: SimulatedServer,
+  {
+    targets,
+    leader,
+  }: { readonly targets: FaultTargets; readonly leader: SimulatedServer | undefined },
+): boolean {
+  if (fault.kind === 'readonly') return injectReadonly(fault, victim, targets);
+  if (fault.kind === 'snapshot') return request(() => victim.node()?.node.snapshot());
+  return request(() => leader?.node()?.node.transferLeadershipTo('any'));
 }
 
 type Details = { readonly targets: FaultTargets; readonly random: SimulationRandom };
@@ -142,7 +144,7 @@ function injectReadonly(fault: Fault, victim: SimulatedServer, targets: FaultTar
   const node = victim.node();
   if (node === undefined) return false;
   targets.scheduler.after(fault.durationMs, () => {
-    void request(() => node.node.leaveReadonlyMode());
+    request(() => node.node.leaveReadonlyMode());
   });
   return request(() => node.node.enterReadonlyMode());
 }

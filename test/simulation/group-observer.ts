@@ -1,6 +1,8 @@
 import { checkState } from '../../server/raft/core/invariants.ts';
 import type { Effect } from '../../server/raft/core/effect.ts';
 import type { LogEntry } from '../../server/raft/core/entry.ts';
+import type { IndexedConfiguration } from '../../server/raft/core/membership.ts';
+import { peersText } from '../../server/raft/core/peer-id.ts';
 import { LogIndex, type PeerId } from '../../server/raft/core/ids.ts';
 import type { RaftState } from '../../server/raft/core/state.ts';
 import type { AddressedMessage } from '../../server/raft/transport/transport.ts';
@@ -20,7 +22,7 @@ export type BeforeStep = {
   readonly wasLeader: boolean;
   readonly commitIndex: number;
   readonly term: number;
-  readonly configurationIndex: number;
+  readonly configuration: IndexedConfiguration;
 };
 
 /** Sees every step and every message of the group and has each checker look at its part. */
@@ -95,7 +97,7 @@ export class GroupObserver {
       wasLeader: state.role.type === 'leader',
       commitIndex: state.commitIndex,
       term: state.hardState.term,
-      configurationIndex: state.configurations.latest().index,
+      configuration: state.configurations.latest(),
     };
   }
 
@@ -154,6 +156,7 @@ function committerOf(state: RaftState): Committer {
   return {
     peer: state.options.id,
     isLeader: state.role.type === 'leader',
+    term: state.hardState.term,
     configuration: state.configurations.latest().configuration,
     log: state.log,
   };
@@ -167,12 +170,18 @@ function previousTermOf(state: RaftState, first: LogEntry | undefined): number {
 /** One change at a time, and none before the leader committed something of its own (§6). */
 function checkChange(state: RaftState, before: BeforeStep, entry: LogEntry): void {
   const peer = state.options.id;
+  // The same voters bound to disks now known: no quorum changes.
+  const { configuration: old, index: oldIndex } = before.configuration;
+  const next = entry.kind === 'configuration' ? entry.configuration.configuration : old;
+  if (old.outgoing === undefined && next.outgoing === undefined) {
+    if (peersText(old.voters) === peersText(next.voters)) return;
+  }
   check(
-    before.configurationIndex <= state.commitIndex,
+    oldIndex <= state.commitIndex,
     'configuration',
     () =>
       `${peer} writes a configuration at ${entry.id.index} while the one at ` +
-      `${before.configurationIndex} is not committed`,
+      `${oldIndex} is not committed`,
   );
   check(
     state.log.termAt(state.commitIndex) === state.hardState.term || isFirstOfTerm(state, entry),

@@ -17,7 +17,6 @@ export const FAULT_KINDS = [
   'diskFull',
   'transfer',
   'snapshot',
-  'membership',
   'readonly',
 ] as const;
 

@@ -84,10 +84,12 @@ export class SimulatedClient {
     this.#surroundings.scheduler.after(this.#random.exponential(this.#habits.thinkMs), () => {
       if (this.#stopped) return;
       this.#busy = true;
-      void this.#operate().finally(() => {
+      const done = (): void => {
         this.#busy = false;
         this.#thinkAgain();
-      });
+      };
+      // A violation has been reported by then, and has ended the run.
+      this.#operate().then(done, done);
     });
   }
 

@@ -40,9 +40,6 @@ export const previous = (index: LogIndex): LogIndex => LogIndex(index - 1);
 /** What identifies a log entry: two logs that share a LogId share all entries up to it (§5.3). */
 export type LogId = { readonly term: Term; readonly index: LogIndex };
 
-/** The LogId before the first entry. */
-export const LOG_START: LogId = { term: Term(0), index: LogIndex(0) };
-
 /** Orders two LogIds by how up to date a log ending there is: term first, then index (§5.4.1). */
 export function compareLogIds(a: LogId, b: LogId): number {
   return a.term === b.term ? a.index - b.index : a.term - b.term;

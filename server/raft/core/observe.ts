@@ -1,5 +1,5 @@
 import { membersOf } from './configuration.ts';
-import type { MonotonicMs, PeerId } from './ids.ts';
+import type { MonotonicMs } from './ids.ts';
 import type { Progress } from './progress.ts';
 import { configurationOfState, type RaftState } from './state.ts';
 
@@ -28,16 +28,6 @@ export function changeStage(state: RaftState): 'none' | 'catchingUp' | 'joint' |
 /** Whether new tasks are refused: this node, or a majority of its group, is read-only (braft). */
 export function isReadonly(state: RaftState): boolean {
   return state.readonly || (state.role.type === 'leader' && state.role.majorityReadonly);
-}
-
-/** The epoch of the lease: grows with each leader start and each transfer that failed. */
-export function leaseEpoch(state: RaftState): number {
-  return state.role.type === 'leader' ? state.role.leaseEpoch : 0;
-}
-
-/** The leader this node would send a caller to: itself, or the one it follows. */
-export function knownLeader(state: RaftState): PeerId | undefined {
-  return state.leader;
 }
 
 /** When the node's timers fire next; undefined: not running in this role (§5.2). */

@@ -2,7 +2,7 @@ import { unreachable } from '../core/assert.ts';
 import type { Effect, RoleChanged } from '../core/effect.ts';
 import type { LogEntry } from '../core/entry.ts';
 import type { Event, Ticket } from '../core/event.ts';
-import { LogIndex, Term, type MonotonicMs, type PeerId } from '../core/ids.ts';
+import { LogIndex, Term, type Incarnation, type MonotonicMs, type PeerId } from '../core/ids.ts';
 import type { Message } from '../core/message.ts';
 import { isLeaseValid } from '../core/observe.ts';
 import { createPrng } from '../core/prng.ts';
@@ -27,6 +27,9 @@ import type { NodeError } from './state-machine.ts';
 /** A message that waits for the identity to be durable, with all that came after it. */
 const HELD_MESSAGES_MAX = 10_000;
 
+/** Peers whose disk is remembered. */
+const HEARD_MAX = 1_000;
+
 /**
  * The moving parts of one running node, wired: core, driver, disk, state machine, reads, snapshots.
  * `Node` is its public face.
@@ -45,6 +48,8 @@ export class NodeEngine<Context> {
   readonly limits: Limits;
   readonly #options: NodeOptions<Context>;
   readonly #group: string;
+  /** The disk that each peer spoke from last. */
+  readonly #heard = new Map<PeerId, Incarnation>();
   #tickets = 0;
   #held: AddressedMessage[] | undefined;
   #failure: NodeError | undefined;
@@ -151,6 +156,10 @@ export class NodeEngine<Context> {
     const { identity } = this.#options.storage;
     const verdict = checkMessage(identity.current(), addressed);
     if (verdict.type === 'refuse') return this.#refuse(verdict.reason);
+    const { from, fromIncarnation } = addressed.message;
+    if (this.#heard.size < HEARD_MAX || this.#heard.has(from)) {
+      this.#heard.set(from, fromIncarnation);
+    }
     if (verdict.type === 'pass') {
       this.#deliver(addressed.message);
       return undefined;
@@ -250,8 +259,22 @@ export class NodeEngine<Context> {
     const { clusterId, lineage } = this.#options.storage.identity.current();
     const group = this.#group;
     this.#options.transport.send(
-      messages.map((message) => ({ group, clusterId, lineage, message })),
+      messages.map((message) => ({
+        group,
+        clusterId,
+        lineage,
+        message: this.#addressed(message),
+      })),
     );
+  }
+
+  /**
+   * A voter that the configuration does not bind yet may be bound in its own eyes, and refuses
+   * requests that name no disk: a candidate names the one it has heard, or nobody might ever win.
+   */
+  #addressed(message: Message): Message {
+    if (message.type !== 'voteRequest' || message.toIncarnation !== undefined) return message;
+    return { ...message, toIncarnation: this.#heard.get(message.to) };
   }
 
   /** Entries from..to, at least the first, from memory or disk; undefined when they are gone. */

@@ -43,8 +43,9 @@ export class CallbackOrder {
       RULE,
       () => `${this.#name} starts term ${term} before it stopped ${String(this.#leaderTerm)}`,
     );
+    // The same term again: a transfer failed, and the leader goes on (braft).
     check(
-      term > this.#lastLeaderTerm,
+      term >= this.#lastLeaderTerm,
       RULE,
       () => `${this.#name} starts term ${term} after ${this.#lastLeaderTerm}`,
     );
@@ -57,8 +58,8 @@ export class CallbackOrder {
     this.#lastLeaderTerm = term;
   }
 
+  /** Also without a start before it: a leader may stop before its first entry is committed. */
   leaderStopped(): void {
-    check(this.#leaderTerm !== undefined, RULE, () => `${this.#name} stops leading, twice`);
     this.#leaderTerm = undefined;
   }
 

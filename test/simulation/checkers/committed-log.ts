@@ -1,5 +1,5 @@
 import type { LogEntry } from '../../../server/raft/core/entry.ts';
-import { LogIndex, type LogId, type PeerId } from '../../../server/raft/core/ids.ts';
+import { LogIndex, type LogId, type PeerId, type Term } from '../../../server/raft/core/ids.ts';
 import type { RaftLog } from '../../../server/raft/core/log.ts';
 import type { Configuration } from '../../../server/raft/core/membership.ts';
 import type { DiskPromises } from './disk-promises.ts';
@@ -13,6 +13,7 @@ export type Committed = { readonly entry: LogEntry; readonly hash: number };
 export type Committer = {
   readonly peer: PeerId;
   readonly isLeader: boolean;
+  readonly term: Term;
   readonly configuration: Configuration;
   readonly log: Pick<RaftLog, 'termAt' | 'firstIndex'>;
 };
@@ -89,6 +90,11 @@ export class CommittedLog {
     }
     const last = this.at(to)?.entry.id;
     if (last === undefined) return;
+    check(
+      last.term === by.term,
+      'commit',
+      () => `${by.peer} leads ${by.term} and commits ${last.term}/${last.index} by counting`,
+    );
     const { voters, outgoing } = by.configuration;
     this.#checkQuorum(by.peer, voters, last);
     if (outgoing !== undefined) this.#checkQuorum(by.peer, outgoing, last);

@@ -1,11 +1,13 @@
 import type { LogEntry, LogWrite } from '../../../server/raft/core/entry.ts';
 import type { HardState } from '../../../server/raft/core/event.ts';
-import { LOG_START, type LogId, type LogIndex, type Term } from '../../../server/raft/core/ids.ts';
+import { LogIndex, Term, type LogId } from '../../../server/raft/core/ids.ts';
 import type { Message } from '../../../server/raft/core/message.ts';
 import type { RecoveredLog } from '../../../server/raft/core/recovered.ts';
 import { check } from './violation.ts';
 
 const RULE = 'durability';
+
+const LOG_START: LogId = { term: Term(0), index: LogIndex(0) };
 
 /** One place of the log; the entry is unknown when it was only found there after a restart. */
 type Slot = { readonly term: Term; readonly entry: LogEntry | undefined };

@@ -1,0 +1,25 @@
+import { describe, expect, it } from '@jest/globals';
+import { MUTANT_SETTINGS, MUTANTS, type Mutant } from './mutants.ts';
+import { simulate } from './simulation.ts';
+
+const SEEDS = Array.from({ length: 20 }, (_, place) => 1_001 + place);
+const RUN_MS = 30_000;
+
+/** The first seed whose run finds the bug. */
+async function firstKill({ step }: Mutant): Promise<number | undefined> {
+  for (const seed of SEEDS) {
+    const { violation } = await simulate({ seed, forMs: RUN_MS, step, settings: MUTANT_SETTINGS });
+    if (violation !== undefined) return seed;
+  }
+  return undefined;
+}
+
+describe('the simulation', () => {
+  it.each(MUTANTS.map((mutant) => [mutant.name, mutant] as const))(
+    'finds a core that %s',
+    async (_, mutant) => {
+      expect(await firstKill(mutant)).toBeDefined();
+    },
+    120_000,
+  );
+});

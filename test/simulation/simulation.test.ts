@@ -1,0 +1,19 @@
+import { describe, expect, it } from '@jest/globals';
+import { simulate } from './simulation.ts';
+
+const SEEDS = [1, 3, 4, 5];
+
+describe('a simulated group', () => {
+  it.each(SEEDS)('keeps every promise with seed %i', async (seed) => {
+    const result = await simulate({ seed, forMs: 30_000 });
+    expect(result.violation).toBeUndefined();
+    expect(result.completed).toBeGreaterThan(0);
+  });
+
+  it('runs the same way twice with the same seed', async () => {
+    const first = await simulate({ seed: 7, forMs: 10_000 });
+    const second = await simulate({ seed: 7, forMs: 10_000 });
+    expect(second).toEqual(first);
+    expect((await simulate({ seed: 8, forMs: 10_000 })).traceHash).not.toBe(first.traceHash);
+  });
+});
