@@ -58,7 +58,8 @@ export async function recoverSegment(
     const missing = `entry ${String(found + 1)} was durable and is gone`;
     throw damaged(source, end, cursor.problem === '' ? missing : cursor.problem);
   }
-  if (last === undefined) await clearTail(file, bytes, end);
+  const firstUnproven = Math.max(0, durableIndex - first + 1);
+  if (last === undefined) await settleTail(file, bytes, { unproven: offsets[firstUnproven], end });
   return new Segment(first, file, { offsets, end });
 }
 
@@ -79,9 +80,21 @@ function noteRecord(source: SegmentFile, cursor: RecordCursor, index: LogIndex, 
   if (entry.kind === 'configuration') scan.configurations.push({ ...entry.configuration, index });
 }
 
-async function clearTail(file: FileHandle, bytes: Uint8Array, end: number): Promise<void> {
-  if (bytes.subarray(end).every((byte) => byte === 0)) return;
-  file.writeNow(new Uint8Array(bytes.length - end), end);
+/**
+ * Makes durable what was read but never proved to be, and zero what follows. The records may stand
+ * in the page cache alone, and after a failed sync as clean pages: only writing them again helps.
+ */
+async function settleTail(
+  file: FileHandle,
+  bytes: Uint8Array,
+  tail: { readonly unproven: number | undefined; readonly end: number },
+): Promise<void> {
+  const { end } = tail;
+  const unproven = tail.unproven ?? end;
+  const isZero = bytes.subarray(end).every((byte) => byte === 0);
+  if (isZero && unproven >= end) return;
+  if (unproven < end) file.writeNow(bytes.subarray(unproven, end), unproven);
+  if (!isZero) file.writeNow(new Uint8Array(bytes.length - end), end);
   await file.sync();
 }
 
