@@ -24,7 +24,7 @@ function newFolder(): string {
 
 /** A backup of a group of one that holds the counters 1 to 50, each with its number. */
 async function backup(): Promise<string> {
-  const cluster = new ClusterProcess({ size: 1, firstPort: 24_800 });
+  const cluster = new ClusterProcess({ size: 1, firstPort: 25_000 });
   clusters.push(cluster);
   await cluster.start();
   await using client = connect({ servers: cluster.conf, timeoutMs: 10_000 });
@@ -39,7 +39,7 @@ async function backup(): Promise<string> {
 describe('a backup', () => {
   it('is restored as a new group of three, with all values', async () => {
     const from = await backup();
-    const restored = new ClusterProcess({ size: 3, firstPort: 24_810 });
+    const restored = new ClusterProcess({ size: 3, firstPort: 25_010 });
     clusters.push(restored);
     for (const number of [0, 1, 2]) {
       const dataPath = join(restored.folder, String(number));
@@ -64,7 +64,7 @@ describe('a backup', () => {
     const bytes = readFileSync(file);
     bytes[20] = (bytes[20] ?? 0) ^ 1;
     writeFileSync(file, bytes);
-    const flags = ['--port=24850', '--conf=127.0.0.1:24850', `--data_path=${dataPath}`];
+    const flags = ['--port=25050', '--conf=127.0.0.1:25050', `--data_path=${dataPath}`];
     const started = await runProgram('server/main.ts', flags);
     expect(started.code).toBe(74);
     expect(started.stderr).toContain('size or checksum differ');
@@ -75,7 +75,7 @@ describe('a backup', () => {
 describe('scripts/jepsen-control', () => {
   it('boots a group, lets a wiped node leave and join again, and restarts', async () => {
     const runtime = newFolder();
-    const nodes = [1, 2, 3].map((number) => `127.0.0.1:${String(24_860 + number)}`);
+    const nodes = [1, 2, 3].map((number) => `127.0.0.1:${String(25_060 + number)}`);
     const conf = nodes.join(',');
     const control = (node: number, verb: string) =>
       run('scripts/jepsen-control', [verb], {
