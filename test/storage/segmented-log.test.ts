@@ -112,6 +112,15 @@ describe('the segmented log on a disk that loses what was not synced', () => {
     expect(syncs).toBe(1);
   });
 
+  it('a short log damaged in its first record is refused once it was closed or opened again', async () => {
+    const disk = new SimulatedDisk();
+    const log = await SegmentedLog.open(disk, '/log', OPTIONS);
+    for (let index = 1; index <= 3; index++) await log.write({ entries: [entry(index, 2)] });
+    await log.close();
+    disk.flipBit('/log/log_inprogress_00000000000000000001', 30 * 8);
+    await expect(SegmentedLog.open(disk, '/log', OPTIONS)).rejects.toThrow(/is damaged at offset/);
+  });
+
   it('refuses to open when entries that were durable are gone', async () => {
     const disk = new SimulatedDisk();
     const log = await SegmentedLog.open(disk, '/log', OPTIONS);

@@ -72,6 +72,8 @@ export class RecordCursor {
   kind: LogEntry['kind'] = 'noOp';
   /** What is wrong, after 'short' or 'damaged'. */
   problem = '';
+  /** After 'damaged': the header is intact, but of a kind that only a newer program writes. */
+  isForeign = false;
   #payloadChecksum = 0;
   #checksumType = CHECKSUM_CRC32C;
 
@@ -153,8 +155,8 @@ export class RecordCursor {
       return this.#damaged('the header checksum does not match');
     }
     const kind = KINDS[(meta >>> 24) - 1];
-    if (kind === undefined) return this.#damaged(`the entry kind ${meta >>> 24} is unknown`);
-    if ((meta & 0xffff) !== 0) return this.#damaged('the reserved header bits are in use');
+    if (kind === undefined) return this.#foreign(`the entry kind ${meta >>> 24} is unknown`);
+    if ((meta & 0xffff) !== 0) return this.#foreign('the reserved header bits are in use');
     const payloadBytes = word(this.#bytes, start + 12);
     if (kind === 'noOp' && payloadBytes > 0) return this.#damaged('a no-op carries a payload');
     this.kind = kind;
@@ -175,6 +177,11 @@ export class RecordCursor {
   #checksum(from: number, to: number): number {
     if (this.#checksumType === CHECKSUM_CRC32C) return crc32cBetween(this.#bytes, from, to);
     return murmurHash3(this.#bytes.subarray(from, to));
+  }
+
+  #foreign(problem: string): 'damaged' {
+    this.isForeign = true;
+    return this.#damaged(problem);
   }
 
   #damaged(problem: string): 'damaged' {

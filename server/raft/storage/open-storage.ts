@@ -44,28 +44,46 @@ export async function openStorage(
   fileSystem: FileSystem,
   options: StorageOptions,
 ): Promise<OpenStorage> {
-  const { dataPath, group, peer, clusterId = '', drawIncarnation } = options;
+  const { dataPath } = options;
   await makeDurableDirectory(fileSystem, dataPath);
   const unlock = await options.lock?.(dataPath);
+  const identify = identifier(fileSystem, options);
+  let opened: LogStorage | undefined;
   try {
-    const log = await SegmentedLog.open(fileSystem, `${dataPath}/log`, {
-      segmentBytesMax: options.segmentBytesMax ?? 8_388_608,
-      sync: options.sync ?? true,
-    });
+    // Whose directory it is comes first: nothing of somebody else's may be touched.
+    const isKnown = (await fileSystem.stat(`${dataPath}/identity.json`)) !== undefined;
+    const known = isKnown ? await identify(true) : undefined;
+    const log = await openLog(fileSystem, options);
+    opened = log;
     const snapshots = await SnapshotDirectory.open(fileSystem, `${dataPath}/snapshot`);
     const { recovered } = log;
     const lastTerm = recovered.termRuns.at(-1)?.term ?? snapshots.recovered?.lastIncluded.term ?? 0;
     const meta = await openRaftMeta(fileSystem, `${dataPath}/raft_meta`, lastTerm);
     const hasData = recovered.lastIndex > 0 || snapshots.recovered !== undefined;
-    const fresh = { group, peer, clusterId, drawIncarnation, hasData };
-    const identity = await openIdentity(fileSystem, dataPath, fresh);
+    const identity = known ?? (await identify(hasData));
     const close = async (): Promise<void> => {
       await log.close();
       await unlock?.();
     };
     return { log, meta, snapshots, identity, close };
   } catch (error) {
+    await opened?.close();
     await unlock?.();
     throw error;
   }
+}
+
+/** Opens the identity of a directory that holds data, or is still empty. */
+function identifier(
+  fileSystem: FileSystem,
+  options: StorageOptions,
+): (hasData: boolean) => Promise<IdentityStorage> {
+  const { dataPath, group, peer, clusterId = '', drawIncarnation } = options;
+  return (hasData) =>
+    openIdentity(fileSystem, dataPath, { group, peer, clusterId, drawIncarnation, hasData });
+}
+
+function openLog(fileSystem: FileSystem, options: StorageOptions): Promise<SegmentedLog> {
+  const { dataPath, segmentBytesMax = 8_388_608, sync = true } = options;
+  return SegmentedLog.open(fileSystem, `${dataPath}/log`, { segmentBytesMax, sync });
 }

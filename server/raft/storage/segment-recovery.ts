@@ -50,6 +50,27 @@ export async function recoverSegment(
   // A record with a damaged payload ends the log where it starts.
   const end = outcome === 'record' ? cursor.start : cursor.end;
   const found = LogIndex(first + offsets.length - 1);
+  checkEnd({ source, bytes, end, found }, cursor, durableIndex);
+  const firstUnproven = Math.max(0, durableIndex - first + 1);
+  if (last === undefined) await settleTail(file, bytes, { unproven: offsets[firstUnproven], end });
+  return new Segment(first, file, { offsets, end });
+}
+
+/** Decides whether the records may end here. @throws RaftError EIO when something is missing. */
+function checkEnd(
+  scanned: {
+    readonly source: SegmentFile;
+    readonly bytes: Uint8Array;
+    readonly end: number;
+    readonly found: LogIndex;
+  },
+  cursor: RecordCursor,
+  durableIndex: LogIndex,
+): void {
+  const { source, bytes, end, found } = scanned;
+  const { last } = source;
+  // Written whole, by a program that knows more: never a torn tail.
+  if (cursor.isForeign) throw damaged(source, end, cursor.problem);
   if (last !== undefined && (found !== last || end !== bytes.length)) {
     const expected = `it should end with entry ${String(last)}`;
     throw damaged(source, end, cursor.problem === '' ? expected : cursor.problem);
@@ -58,9 +79,6 @@ export async function recoverSegment(
     const missing = `entry ${String(found + 1)} was durable and is gone`;
     throw damaged(source, end, cursor.problem === '' ? missing : cursor.problem);
   }
-  const firstUnproven = Math.max(0, durableIndex - first + 1);
-  if (last === undefined) await settleTail(file, bytes, { unproven: offsets[firstUnproven], end });
-  return new Segment(first, file, { offsets, end });
 }
 
 function noteRecord(source: SegmentFile, cursor: RecordCursor, index: LogIndex, scan: Scan): void {

@@ -2,6 +2,7 @@ import { assert } from '../core/assert.ts';
 import type { LogEntry } from '../core/entry.ts';
 import { LogIndex } from '../core/ids.ts';
 import { decodeRecords, recordOf } from '../encoding/record.ts';
+import { RaftError } from '../error.ts';
 import type { FileHandle } from './file-system.ts';
 
 /** braft's name of a closed segment. */
@@ -74,8 +75,11 @@ export class Segment {
       last = LogIndex(last + 1);
     }
     const bytes = new Uint8Array(this.#offsetOf(LogIndex(last + 1)) - start);
-    this.file.readNow(bytes, start);
-    return decodeRecords(bytes, from);
+    const count = this.file.readNow(bytes, start);
+    const entries = decodeRecords(bytes, from);
+    if (count === bytes.length && entries.length === last - from + 1) return entries;
+    const text = `the log does not hold entries ${String(from)} to ${String(last)} where they were written`;
+    throw new RaftError('EIO', text);
   }
 
   /** Forgets records from `index` on and overwrites them with zeros; durable after a sync. */

@@ -23,7 +23,7 @@ export type SegmentedLogOptions = {
 };
 
 /** The durable mark is renewed after this many bytes. */
-const MARK_BYTES = 1_048_576;
+const MARK_BYTES = 262_144;
 
 type Operation =
   | { readonly type: 'write'; readonly write: LogWrite }
@@ -136,6 +136,9 @@ export class SegmentedLog implements LogStorage {
 
   async close(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    if (this.#failure === undefined && this.#options.sync) {
+      await this.#mark.save(this.#durableIndex);
+    }
     this.#failure ??= new RaftError('EPERM', 'the log is closed');
     await this.#factory.close();
     await Promise.all(this.#segments.map(({ file }) => file.close()));
@@ -362,6 +365,8 @@ async function recover(
     const text = `${directory} ends at entry ${String(end)}, but ${String(mark.index())} was durable`;
     throw new RaftError('EIO', `${text}; restore this member from a backup or add it anew`);
   }
+  // Recovery has made durable all it accepts: from now on none of it can pass for a torn tail.
+  if (end > mark.index()) await mark.save(end);
   const kept = dropBelow(scan, firstIndex);
   return { segments, open, recovered: { firstIndex, lastIndex: end, ...kept } };
 }
