@@ -3,11 +3,18 @@ import { simulate } from './simulation.ts';
 
 const SEEDS = [1, 3, 4, 5];
 
+/** Runs that once lost acknowledged entries or refused to start. */
+const REGRESSIONS = [51, 443, 658];
+
 describe('a simulated group', () => {
   it.each(SEEDS)('keeps every promise with seed %i', async (seed) => {
     const result = await simulate({ seed, forMs: 30_000 });
     expect(result.violation).toBeUndefined();
     expect(result.completed).toBeGreaterThan(0);
+  });
+
+  it.each(REGRESSIONS)('keeps every promise where it once did not: seed %i', async (seed) => {
+    expect((await simulate({ seed, forMs: 60_000 })).violation).toBeUndefined();
   });
 
   it('runs the same way twice with the same seed', async () => {

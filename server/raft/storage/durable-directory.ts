@@ -1,15 +1,17 @@
 import type { FileSystem } from './file-system.ts';
 
 /**
- * Creates a folder and its missing parents so that they survive a crash: each new name is synced
- * in the folder that holds it. A file in a folder that was forgotten is lost, synced or not.
+ * Creates a folder and its missing parents so that they survive a crash: each name is synced in the
+ * folder that holds it, and so are the names found inside. A file in a folder that was forgotten is lost, synced or not.
  */
 export async function makeDurableDirectory(fileSystem: FileSystem, path: string): Promise<void> {
   const parent = path.slice(0, path.lastIndexOf('/'));
   if (parent !== '' && (await fileSystem.stat(parent)) === undefined) {
     await makeDurableDirectory(fileSystem, parent);
   }
-  if ((await fileSystem.stat(path)) !== undefined) return;
-  await fileSystem.makeDirectory(path);
+  if ((await fileSystem.stat(path)) === undefined) await fileSystem.makeDirectory(path);
+  // Also for one that is there: whoever made it may have been killed before it synced the name.
   await fileSystem.syncDirectory(parent === '' ? '/' : parent);
+  // Names inside may likewise stand in memory alone; what is read from here on counts as durable.
+  await fileSystem.syncDirectory(path);
 }
