@@ -79,12 +79,20 @@ export class SimulatedFile {
 
   /**
    * Ends a sync. A failed one leaves what Linux leaves: the pages count as clean, still show the
-   * new content, and never reach the disk.
+   * new content, and never reach the disk. One that succeeds waits for the pages that syncs begun
+   * before it are still writing: nothing older reaches the disk after it.
    */
   endSync(sync: SyncUnderWay, succeeded: boolean): void {
-    this.#syncs.delete(sync);
-    if (!succeeded) return;
-    for (const [sector, content] of sync.sectors) put(this.#durable, sector, content);
+    if (!this.#syncs.has(sync)) return;
+    if (!succeeded) {
+      this.#syncs.delete(sync);
+      return;
+    }
+    for (const begun of this.#syncs) {
+      this.#syncs.delete(begun);
+      for (const [sector, content] of begun.sectors) put(this.#durable, sector, content);
+      if (begun === sync) break;
+    }
     this.#durableSize = sync.size;
   }
 
