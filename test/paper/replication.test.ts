@@ -176,6 +176,28 @@ describe('§7 log compaction', () => {
   });
 });
 
+describe('§7: appends in flight and compaction', () => {
+  it('a follower whose appends were lost before they were compacted gets a snapshot', () => {
+    const cluster = new CoreCluster('abc', { core: { inFlightEntriesMax: 4 } });
+    cluster.elect('a');
+    cluster.run(300);
+    const losesAppends = (id: string): void => {
+      cluster.deliver = (message) => message.to !== peer(id) || message.type !== 'appendRequest';
+    };
+    losesAppends('c');
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 10; i++) cluster.propose('a', String(i));
+      cluster.settle();
+      saveSnapshot(cluster, 'a');
+    }
+    const behind = cluster.leaderOf('a').progress.get(peer('c'));
+    expect(behind?.nextIndex).toBeLessThan(cluster.state('a').log.firstIndex());
+    cluster.heal();
+    cluster.run(3_000);
+    expect(cluster.state('c').commitIndex).toBe(cluster.state('a').commitIndex);
+  });
+});
+
 describe('§7 and dissertation §4.2.1: a newcomer and a compacted log', () => {
   it('an empty newcomer gets a snapshot when the log no longer starts at 1', () => {
     const cluster = new CoreCluster('abc', { joining: ['d'] });

@@ -3,8 +3,8 @@ import { simulate } from './simulation.ts';
 
 const SEEDS = [1, 3, 4, 5];
 
-/** Runs that once lost acknowledged entries or refused to start. */
-const REGRESSIONS = [51, 443, 658];
+/** Runs that once lost acknowledged entries, refused to start or left a follower behind. */
+const REGRESSIONS = [51, 443, 658, 1271, 1311, 1689];
 
 describe('a simulated group', () => {
   it.each(SEEDS)('keeps every promise with seed %i', async (seed) => {

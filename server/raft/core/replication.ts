@@ -2,7 +2,7 @@ import { isBoundTo, membersOf } from './configuration.ts';
 import { entryBytes, type LogEntry } from './entry.ts';
 import { LogIndex, next, previous, type Incarnation, type Term } from './ids.ts';
 import { envelope, type Outbox } from './outbox.ts';
-import { createProgress, type Progress } from './progress.ts';
+import { becomeProbe, createProgress, type Progress } from './progress.ts';
 import { configurationOfState, type Leader, type RaftState } from './state.ts';
 
 /** Gives every member but this node a progress, and forgets those who are no longer wanted. */
@@ -59,7 +59,13 @@ export function replicate(state: RaftState, out: Outbox, progress: Progress): vo
 export function probeAgain(state: RaftState, out: Outbox, progress: Progress): void {
   const before = previous(progress.nextIndex);
   const term = state.log.termAt(before);
-  if (term !== undefined) sendAppend(state, out, progress, { term, index: before, entries: [] });
+  if (term !== undefined) {
+    sendAppend(state, out, progress, { term, index: before, entries: [] });
+    return;
+  }
+  // What was in flight has been compacted meanwhile: start over, which may take a snapshot.
+  becomeProbe(progress);
+  replicate(state, out, progress);
 }
 
 /** Sends entries that were read from disk; false when they are not what this follower needs. */

@@ -25,6 +25,8 @@ export type Committer = {
  */
 export class CommittedLog {
   readonly #entries: Committed[] = [];
+  /** The term of the leader that committed each entry. */
+  readonly #terms: Term[] = [];
   readonly #written: LogMatching;
   readonly #diskOf: (peer: PeerId) => DiskPromises | undefined;
   /** Called once for each entry, in order. */
@@ -70,7 +72,8 @@ export class CommittedLog {
 
   /** A node became leader: nothing committed may be missing from its log. */
   leaderElected(leader: Committer): void {
-    const last = this.lastIndex();
+    // Only what was committed in earlier terms: a paused candidate may learn late that it won one.
+    const last = this.#terms.findLastIndex((term) => term < leader.term) + 1;
     if (last === 0) return;
     const expected = this.at(last)?.entry.id.term;
     const found = leader.log.termAt(LogIndex(last));
@@ -86,6 +89,7 @@ export class CommittedLog {
     for (let index = this.lastIndex() + 1; index <= to; index++) {
       const entry = this.#entryOf(by, LogIndex(index));
       this.#entries.push({ entry, hash: entryHash(entry) });
+      this.#terms.push(by.term);
       this.#onCommitted(entry);
     }
     const last = this.at(to)?.entry.id;
