@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { MUTANT_SETTINGS, MUTANTS, type Mutant } from './mutants.ts';
 import { simulate } from './simulation.ts';
 
-const SEEDS = Array.from({ length: 20 }, (_, place) => 1_001 + place);
+const SEEDS = Array.from({ length: 60 }, (_, place) => 1_001 + place);
 const RUN_MS = 30_000;
 
 /** The first seed whose run finds the bug. */

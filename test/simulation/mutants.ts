@@ -1,4 +1,6 @@
 import { step } from '../../server/raft/core/step.ts';
+import { quorumValue } from '../../server/raft/core/quorum.ts';
+import { configurationOfState, matchIndexOf } from '../../server/raft/core/state.ts';
 import { LogIndex } from '../../server/raft/core/ids.ts';
 import type { Settings } from './settings.ts';
 import type { Effect } from '../../server/raft/core/effect.ts';
@@ -37,6 +39,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'acknowledges before its disk has the entries',
     step: (state, event) => step(state, event).flatMap(sendAtOnce),
+  },
+  {
+    name: 'commits entries of older terms by counting',
+    step: (state, event) => {
+      const effects = step(state, event);
+      const { role: leader } = state;
+      if (leader.type !== 'leader') return effects;
+      const held = quorumValue(configurationOfState(state), (peer) =>
+        matchIndexOf(state, leader, peer),
+      );
+      if (held <= state.commitIndex) return effects;
+      state.commitIndex = LogIndex(held);
+      return [...effects, { type: 'commit', index: state.commitIndex }];
+    },
   },
   {
     name: 'answers reads without a round',
