@@ -1,3 +1,4 @@
+import { crc32c } from '../encoding/crc32c.ts';
 import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
 import { storageError } from './storage-error.ts';
@@ -5,7 +6,7 @@ import { storageError } from './storage-error.ts';
 /**
  * Replaces a small file atomically (braft ProtoBufFile: a big-endian length, then the message):
  * written beside it, synced, renamed, and the folder synced, so that a crash leaves the old one or
- * the new one.
+ * the new one. A field of our own behind the message carries its CRC32C.
  *
  * @throws RaftError EIO or ENOSPC; the old file is untouched then.
  */
@@ -14,9 +15,12 @@ export async function saveMetaFile(
   path: string,
   message: Uint8Array,
 ): Promise<void> {
-  const bytes = new Uint8Array(4 + message.length);
-  new DataView(bytes.buffer).setUint32(0, message.length);
-  bytes.set(message, 4);
+  const bytes = new Uint8Array(LENGTH_BYTES + message.length + SEAL_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, message.length + SEAL_BYTES);
+  bytes.set(message, LENGTH_BYTES);
+  bytes.set(SEAL_TAG, LENGTH_BYTES + message.length);
+  view.setUint32(bytes.length - CHECKSUM_BYTES, crc32c(message), true);
   await replaceFile(fileSystem, path, bytes);
 }
 
@@ -54,9 +58,28 @@ export async function loadMetaFile(
   if ((await fileSystem.stat(path)) === undefined) return undefined;
   const bytes = await fileSystem.readFile(path);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 4 || view.getUint32(0) !== bytes.length - 4) {
-    const remedy = 'restore it from a backup, or wipe this member and add it to the group again';
-    throw new RaftError('EIO', `${path} is damaged: its length does not match; ${remedy}`);
+  if (bytes.length < LENGTH_BYTES || view.getUint32(0) !== bytes.length - LENGTH_BYTES) {
+    throw damaged(path, 'its length does not match');
   }
-  return bytes.subarray(4);
+  const sealAt = bytes.length - SEAL_BYTES;
+  const isSealed =
+    sealAt >= LENGTH_BYTES && SEAL_TAG.every((byte, at) => bytes[sealAt + at] === byte);
+  // braft's own files carry no checksum.
+  if (!isSealed) return bytes.subarray(LENGTH_BYTES);
+  const message = bytes.subarray(LENGTH_BYTES, sealAt);
+  if (view.getUint32(bytes.length - CHECKSUM_BYTES, true) !== crc32c(message)) {
+    throw damaged(path, 'its checksum does not match');
+  }
+  return message;
 }
+
+function damaged(path: string, problem: string): RaftError {
+  const remedy = 'restore it from a backup, or wipe this member and add it to the group again';
+  return new RaftError('EIO', `${path} is damaged: ${problem}; ${remedy}`);
+}
+
+const LENGTH_BYTES = 4;
+const CHECKSUM_BYTES = 4;
+/** Key of field 1000, fixed32: one that braft does not know and skips. */
+const SEAL_TAG = [0xc5, 0x3e];
+const SEAL_BYTES = SEAL_TAG.length + CHECKSUM_BYTES;
