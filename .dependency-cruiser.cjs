@@ -143,9 +143,15 @@ module.exports = {
     },
     layer({
       name: 'client',
-      comment: 'A client is no server: of the library it shares only the text form of a peer.',
+      comment:
+        'A client is no server: it shares the text form of a peer and the checksum of files.',
       from: '^client/',
-      allowed: [GENERATED, '^server/raft/core/(peer-id|ids|assert)\\.ts$', 'node_modules/'],
+      allowed: [
+        GENERATED,
+        '^server/raft/core/(peer-id|ids|assert)\\.ts$',
+        '^server/raft/encoding/crc32c\\.ts$',
+        'node_modules/',
+      ],
     }),
     onlyIn('@grpc/grpc-js', [
       '^server/raft/transport/',

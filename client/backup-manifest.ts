@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Crc32c } from './crc32c.ts';
+import { checksumText, crc32c } from '../server/raft/encoding/crc32c.ts';
 
 /** One file of a backup. */
 export type BackupFile = {
@@ -86,11 +86,11 @@ async function checkFile(folder: string, file: BackupFile): Promise<void> {
   if (size !== file.size) {
     throw new BackupError(`${path}: ${size} bytes instead of ${file.size}; the backup is damaged`);
   }
-  const checksum = new Crc32c();
+  let checksum = 0;
   for await (const chunk of createReadStream(path)) {
-    if (chunk instanceof Uint8Array) checksum.update(chunk);
+    if (chunk instanceof Uint8Array) checksum = crc32c(chunk, checksum);
   }
-  if (checksum.hex() === file.crc32c) return;
+  if (checksumText(checksum) === file.crc32c) return;
   throw new BackupError(`${path}: the checksum does not match; the backup is damaged`);
 }
 

@@ -15,14 +15,13 @@ import { RaftError, systemClock, type Logger } from './raft/index.ts';
 import { cliService } from './raft/transport/cli-service.ts';
 import { bindGrpcServer, closeGrpcServer, createGrpcServer } from './raft/transport/grpc-server.ts';
 import { GrpcTransport } from './raft/transport/grpc-transport.ts';
-import { RAFT_SERVICE } from './raft/transport/raft-service-definition.ts';
+import { PEER_MESSAGE_BYTES_MAX, RAFT_SERVICE } from './raft/transport/raft-service-definition.ts';
 import { raftService } from './raft/transport/raft-service.ts';
 import { addReflection } from './reflection.ts';
 
 const ACTIVITY_INTERVAL_MS = 1_000;
 const HEALTH_INTERVAL_MS = 250;
 const NANOSECONDS_PER_MILLISECOND = 1_000_000;
-const PEER_MESSAGE_BYTES_MAX = 16_777_216;
 
 type Tools = { readonly logger: Logger; readonly version: string };
 

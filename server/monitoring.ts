@@ -26,18 +26,16 @@ export function monitoringSource(
   observer: PeerObserver,
   metrics: ServerMetrics,
 ): MonitoringSource {
-  const find = (group: string): GroupServer | undefined =>
-    server.groups.find((one) => one.group === group);
   return {
     groups: () => server.groups.map(({ group }) => group),
     failure: () => failureOf(server),
     notReady: () => notReady(server),
     view: (group, samplesMax) => {
-      const found = find(group);
+      const found = groupNamed(server, group);
       return found === undefined ? undefined : viewOf(server, found, { observer, samplesMax });
     },
     raftStat: (group) => {
-      const found = find(group);
+      const found = groupNamed(server, group);
       return found === undefined ? undefined : raftStat(group, found.node.status());
     },
     metrics: () => metrics.text(),
@@ -58,7 +56,7 @@ export function measurements(groups: readonly GroupServer[]): readonly GroupMeas
 export function monitoringService(server: Monitored): MonitoringServiceServer {
   return {
     getActivity: ({ request }, respond) => {
-      const found = server.groups.find(({ group }) => group === request.group);
+      const found = groupNamed(server, request.group);
       if (found === undefined) {
         const details = `there is no group ${request.group} on this server`;
         respond({ code: grpcStatus.NOT_FOUND, details });
@@ -68,6 +66,10 @@ export function monitoringService(server: Monitored): MonitoringServiceServer {
       respond(null, { ...activity, samples: activity.samples.map(wholeNumbers) });
     },
   };
+}
+
+function groupNamed({ groups }: Monitored, name: string): GroupServer | undefined {
+  return groups.find(({ group }) => group === name);
 }
 
 function failureOf({ groups }: Monitored): string | undefined {

@@ -11,7 +11,7 @@ import {
   type BackupManifest,
 } from '../backup-manifest.ts';
 import { ConnectionPool } from '../connection-pool.ts';
-import { Crc32c } from '../crc32c.ts';
+import { checksumText, crc32c } from '../../server/raft/encoding/crc32c.ts';
 import { CommandError, EXIT } from '../exit-code.ts';
 import { MembershipClient } from '../membership-client.ts';
 import { jsonOf, type Terminal } from '../terminal.ts';
@@ -116,7 +116,7 @@ class IncomingFile implements AsyncDisposable {
   readonly name: string;
   readonly #file: FileHandle;
   readonly #announced: BackupResponse;
-  readonly #checksum = new Crc32c();
+  #checksum = 0;
   #size = 0;
 
   private constructor(file: FileHandle, announced: BackupResponse) {
@@ -133,7 +133,7 @@ class IncomingFile implements AsyncDisposable {
   async write({ data, offset }: BackupResponse): Promise<void> {
     if (offset !== this.#size) throw new Error(`${this.name}: a part is missing at ${this.#size}`);
     await this.#file.write(data);
-    this.#checksum.update(data);
+    this.#checksum = crc32c(data, this.#checksum);
     this.#size += data.length;
   }
 
@@ -142,12 +142,12 @@ class IncomingFile implements AsyncDisposable {
     if (this.#size !== fileSize) {
       throw new Error(`${this.name}: got ${this.#size} bytes instead of ${fileSize}`);
     }
-    const crc32c = this.#checksum.hex();
-    if (fileChecksum !== '' && fileChecksum !== crc32c) {
+    const checksum = checksumText(this.#checksum);
+    if (fileChecksum !== '' && fileChecksum !== checksum) {
       throw new Error(`${this.name}: the checksum does not match what the server announced`);
     }
     await this.#file.sync();
-    return { name: this.name, size: this.#size, crc32c };
+    return { name: this.name, size: this.#size, crc32c: checksum };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -43,10 +43,6 @@ export class Admission {
     return this.#operations;
   }
 
-  get bytesInFlight(): number {
-    return this.#bytes;
-  }
-
   /** Counts a batch of writes in, or says why it must not be proposed. */
   admitWrite(columns: WriteColumns): Failure | undefined {
     const operations = columns.kinds.length;

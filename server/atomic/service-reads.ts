@@ -1,43 +1,26 @@
-import type { Clock } from '../raft/index.ts';
 import { Answers, DONE, type AnswerColumns } from './answers.ts';
 import type { CounterMap } from './counter-map.ts';
 import { INT64_BYTES } from './int64.ts';
-import type { Admission } from './service-admission.ts';
-import type { DeadlineSweep, Waiting } from './service-deadlines.ts';
+import type { BatcherPorts, BatchRequest } from './service-batching.ts';
+import type { Waiting } from './service-deadlines.ts';
 import { TOO_LATE, failureOfRead, type Failure } from './service-failure.ts';
-import type { ServiceNode } from './service-node.ts';
-import type { AtomicStateMachine } from './state-machine.ts';
 
 /** How fresh a read must be. */
 export type ReadConsistency = 'linearizable' | 'lease';
 
-/** The reads of one caller. Exactly one of the two calls follows, once. */
-export type ReadRequest = {
+/** The reads of one caller. */
+export type ReadRequest = BatchRequest & {
   /** An int64 column. */
   readonly ids: Uint8Array;
   readonly consistency: ReadConsistency;
-  /** In the clock's milliseconds. */
-  readonly deadline: number;
-  readonly answered: (answers: AnswerColumns) => void;
-  readonly failed: (failure: Failure) => void;
-};
-
-export type ReadBatcherPorts = {
-  readonly node: ServiceNode;
-  readonly stateMachine: AtomicStateMachine;
-  readonly clock: Clock;
-  readonly admission: Admission;
-  readonly deadlines: DeadlineSweep;
-  readonly leader: () => string | undefined;
-  readonly onLatency?: (durationMs: number, operations: number) => void;
 };
 
 /** Confirms all reads of one turn of the event loop by one ReadIndex (dissertation §6.4). */
 export class ReadBatcher {
-  readonly #ports: ReadBatcherPorts;
+  readonly #ports: BatcherPorts;
   readonly #turn: Record<ReadConsistency, PendingRead[]> = { linearizable: [], lease: [] };
 
-  constructor(ports: ReadBatcherPorts) {
+  constructor(ports: BatcherPorts) {
     this.#ports = ports;
   }
 
@@ -74,10 +57,10 @@ export class ReadBatcher {
 /** One request on its way. Its caller hears of it once. */
 class PendingRead implements Waiting {
   readonly #request: ReadRequest;
-  readonly #ports: Pick<ReadBatcherPorts, 'admission' | 'deadlines'>;
+  readonly #ports: Pick<BatcherPorts, 'admission' | 'deadlines'>;
   #told = false;
 
-  constructor(request: ReadRequest, ports: Pick<ReadBatcherPorts, 'admission' | 'deadlines'>) {
+  constructor(request: ReadRequest, ports: Pick<BatcherPorts, 'admission' | 'deadlines'>) {
     this.#request = request;
     this.#ports = ports;
     ports.deadlines.add(this);

@@ -1,9 +1,8 @@
-import type { Clock } from '../raft/index.ts';
 import { Answers, type AnswerColumns } from './answers.ts';
 import { encodeBatch, type WriteColumns } from './command.ts';
 import type { Proposal } from './proposal.ts';
-import type { Admission } from './service-admission.ts';
-import type { DeadlineSweep, Waiting } from './service-deadlines.ts';
+import type { BatcherPorts, BatchRequest } from './service-batching.ts';
+import type { Waiting } from './service-deadlines.ts';
 import {
   LOST_ANSWER,
   SESSION_EXPIRED,
@@ -12,28 +11,13 @@ import {
   notLeader,
   type Failure,
 } from './service-failure.ts';
-import type { ServiceNode } from './service-node.ts';
-import type { AtomicStateMachine } from './state-machine.ts';
 
-/** The writes of one caller. Exactly one of the two calls follows, once. */
-export type WriteRequest = {
-  readonly columns: WriteColumns;
-  /** In the clock's milliseconds. */
-  readonly deadline: number;
-  readonly answered: (answers: AnswerColumns) => void;
-  readonly failed: (failure: Failure) => void;
-};
+/** The writes of one caller. */
+export type WriteRequest = BatchRequest & { readonly columns: WriteColumns };
 
-export type WriteBatcherPorts = {
-  readonly node: ServiceNode;
-  readonly stateMachine: AtomicStateMachine;
-  readonly clock: Clock;
-  readonly admission: Admission;
-  readonly deadlines: DeadlineSweep;
-  readonly leader: () => string | undefined;
+export type WriteBatcherPorts = BatcherPorts & {
   readonly checkTerm: boolean;
   readonly entryOperationsMax: number;
-  readonly onLatency?: (durationMs: number, operations: number) => void;
 };
 
 /** Puts all writes of one turn of the event loop, whoever sent them, into one log entry. */
@@ -102,10 +86,10 @@ export class WriteBatcher {
 /** One request on its way. Its caller hears of it once, whatever comes later. */
 class PendingWrite implements Waiting {
   readonly #request: WriteRequest;
-  readonly #ports: Pick<WriteBatcherPorts, 'admission' | 'deadlines'>;
+  readonly #ports: Pick<BatcherPorts, 'admission' | 'deadlines'>;
   #told = false;
 
-  constructor(request: WriteRequest, ports: Pick<WriteBatcherPorts, 'admission' | 'deadlines'>) {
+  constructor(request: WriteRequest, ports: Pick<BatcherPorts, 'admission' | 'deadlines'>) {
     this.#request = request;
     this.#ports = ports;
     ports.deadlines.add(this);

@@ -38,3 +38,10 @@ export class RaftError extends Error {
     return new RaftError(code, text, { outcome, leader });
   }
 }
+
+/** Any failure of a port as the library's error. */
+export function asRaftError(error: unknown): RaftError {
+  if (error instanceof RaftError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new RaftError('EIO', text, { cause: error });
+}

@@ -1,24 +1,12 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { RaftError } from '../../server/raft/error.ts';
 import { peer } from '../support/core-cluster.ts';
-import { NodeGroup, type Member } from '../support/node-group.ts';
+import type { Member } from '../support/node-group.ts';
+import { nodeGroups } from '../support/node-groups.ts';
 
-let group: NodeGroup | undefined;
-const started = async (
-  voters: string,
-  options: ConstructorParameters<typeof NodeGroup>[1] = {},
-): Promise<NodeGroup> => {
-  group = new NodeGroup(voters, options);
-  await group.startAll();
-  return group;
-};
+const { started } = nodeGroups();
 const callsOf = ({ machine }: Member, kind: RegExp): string[] =>
   machine.calls.filter((call) => kind.test(call));
-
-afterEach(async () => {
-  await group?.shutdown();
-  group = undefined;
-});
 
 describe('onStartFollowing and onStopFollowing', () => {
   it('alternate, and grow by one per change of leader', async () => {

@@ -1,25 +1,16 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { peer } from '../support/core-cluster.ts';
-import { NodeGroup } from '../support/node-group.ts';
+import { nodeGroups } from '../support/node-groups.ts';
 import { StallingProcess } from '../support/stalling-process.ts';
 
-let group: NodeGroup | undefined;
-const started = async (
-  voters: string,
-  options: ConstructorParameters<typeof NodeGroup>[1] = {},
-): Promise<NodeGroup> => {
-  group = new NodeGroup(voters, options);
-  await group.startAll();
+const { prepared, started: bare } = nodeGroups();
+const started: typeof bare = async (voters, options) => {
+  const group = await bare(voters, options);
   await group.leader();
   await group.clock.advance(500);
   return group;
 };
 const leases = { leaderLease: true, electionTimeoutMs: 1_000, clockDriftMaxMs: 500 };
-
-afterEach(async () => {
-  await group?.shutdown();
-  group = undefined;
-});
 
 describe('a quiet group', () => {
   it('keeps leader and term', async () => {
@@ -67,8 +58,7 @@ describe('a quiet group', () => {
   });
 
   it('a candidate names the disk it has heard of a voter that no configuration binds yet', async () => {
-    const nodes = new NodeGroup('abc');
-    group = nodes;
+    const nodes = prepared('abc');
     const disks: string[] = [];
     nodes.network.deliver = ({ message }) => {
       if (message.type === 'voteRequest' && message.toIncarnation !== undefined) {
@@ -97,8 +87,7 @@ describe('a stall of the event loop', () => {
     ['a follower', 1_000, false],
     ['the leader', 5_000, true],
   ])('of three seconds on %s changes no term', async (_, electionTimeoutMs, stallLeader) => {
-    const nodes = new NodeGroup('abc', { electionTimeoutMs });
-    group = nodes;
+    const nodes = prepared('abc', { electionTimeoutMs });
     const stalls = new Map<string, StallingProcess>();
     for (const letter of ['a', 'b', 'c']) {
       const stall = new StallingProcess(nodes, letter);

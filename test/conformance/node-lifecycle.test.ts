@@ -1,26 +1,13 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { silentLogger } from '../../server/raft/node/logger.ts';
 import { Node } from '../../server/raft/node/node.ts';
 import { openStorage } from '../../server/raft/storage/open-storage.ts';
 import { peer } from '../support/core-cluster.ts';
-import { NodeGroup } from '../support/node-group.ts';
+import { nodeGroups } from '../support/node-groups.ts';
 import { RegisterMachine } from '../support/register-machine.ts';
 import { SimulatedDisk } from '../support/simulated-disk.ts';
 
-let group: NodeGroup | undefined;
-const started = async (
-  voters: string,
-  options: ConstructorParameters<typeof NodeGroup>[1] = {},
-): Promise<NodeGroup> => {
-  group = new NodeGroup(voters, options);
-  await group.startAll();
-  return group;
-};
-
-afterEach(async () => {
-  await group?.shutdown();
-  group = undefined;
-});
+const { prepared, started } = nodeGroups();
 
 describe('init', () => {
   it('a second call is refused with EINVAL and disturbs nothing', async () => {
@@ -66,8 +53,7 @@ describe('init', () => {
   });
 
   it('a node that knows no members waits to be contacted', async () => {
-    const nodes = new NodeGroup('');
-    group = nodes;
+    const nodes = prepared('');
     const { node } = await nodes.start('a');
     await nodes.clock.advance(10_000);
     expect(node.status()).toMatchObject({ state: 'follower', leader: undefined });

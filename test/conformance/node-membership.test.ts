@@ -1,27 +1,13 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { LogIndex } from '../../server/raft/core/ids.ts';
 import { peer } from '../support/core-cluster.ts';
-import { NodeGroup } from '../support/node-group.ts';
+import { nodeGroups } from '../support/node-groups.ts';
 
-let group: NodeGroup | undefined;
-const started = async (
-  voters: string,
-  options: ConstructorParameters<typeof NodeGroup>[1] = {},
-): Promise<NodeGroup> => {
-  group = new NodeGroup(voters, options);
-  await group.startAll();
-  return group;
-};
-
-afterEach(async () => {
-  await group?.shutdown();
-  group = undefined;
-});
+const { prepared, started } = nodeGroups();
 
 describe('changes of the configuration', () => {
   it('without a majority apply, addPeer and removePeer fail with EPERM', async () => {
-    const nodes = new NodeGroup('abc');
-    group = nodes;
+    const nodes = prepared('abc');
     const lone = await nodes.start('a');
     await nodes.clock.advance(3_000);
     const attempts = [
@@ -177,8 +163,7 @@ describe('guards of a change', () => {
 
 describe('resetPeers', () => {
   it('gives a node that knows no members its first ones', async () => {
-    const nodes = new NodeGroup('');
-    group = nodes;
+    const nodes = prepared('');
     const { node } = await nodes.start('a');
     await nodes.clock.advance(2_000);
     expect(node.isLeader()).toBe(false);

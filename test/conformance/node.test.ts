@@ -1,23 +1,10 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { LogIndex } from '../../server/raft/core/ids.ts';
 import { Node } from '../../server/raft/node/node.ts';
 import { peer } from '../support/core-cluster.ts';
-import { NodeGroup } from '../support/node-group.ts';
+import { nodeGroups } from '../support/node-groups.ts';
 
-let group: NodeGroup | undefined;
-const started = async (
-  voters: string,
-  options: ConstructorParameters<typeof NodeGroup>[1] = {},
-): Promise<NodeGroup> => {
-  group = new NodeGroup(voters, options);
-  await group.startAll();
-  return group;
-};
-
-afterEach(async () => {
-  await group?.shutdown();
-  group = undefined;
-});
+const { started } = nodeGroups();
 
 describe('init, shutdown, join', () => {
   it('a node that was never started refuses tasks and shuts down', async () => {

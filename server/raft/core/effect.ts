@@ -59,8 +59,6 @@ export type Effect =
       readonly from: PeerId;
       readonly copyId: string;
     }
-  /** The download under way is no longer wanted. */
-  | { readonly type: 'cancelDownload' }
   | { readonly type: 'proposed'; readonly ticket: Ticket; readonly id: LogId }
   /** The read may be answered once `index` is applied (dissertation §6.4). */
   | {

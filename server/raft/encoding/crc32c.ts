@@ -14,6 +14,11 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
   return update(previous, bytes, 0, bytes.length);
 }
 
+/** A checksum as text: eight lower-case hex digits, as snapshots and backups state it. */
+export function checksumText(checksum: number): string {
+  return checksum.toString(16).padStart(8, '0');
+}
+
 /** CRC32C of the bytes from `start` to before `end`; saves the making of a view. */
 export function crc32cBetween(bytes: Uint8Array, start: number, end: number): number {
   return update(0, bytes, start, end);

@@ -1,12 +1,11 @@
 import type { LogEntry } from '../core/entry.ts';
 import { LogIndex, next, type Term } from '../core/ids.ts';
 import type { SnapshotMeta } from '../core/message.ts';
-import { RaftError } from '../error.ts';
+import { asRaftError, RaftError } from '../error.ts';
 import type { SnapshotReader } from '../storage/snapshot-storage.ts';
 import type { Clock } from './clock.ts';
 import { EntryIterator } from './entry-iterator.ts';
 import type { PendingTasks } from './pending.ts';
-import { asRaftError } from './persist-queue.ts';
 import type { LeaderChangeContext, NodeError, StateMachine } from './state-machine.ts';
 
 /** Entries applied in one go, before the loop may do something else. */

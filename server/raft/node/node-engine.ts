@@ -10,7 +10,7 @@ import type { Recovered } from '../core/recovered.ts';
 import type { Refusal } from '../core/refusal.ts';
 import { createState, type RaftState } from '../core/state.ts';
 import { step } from '../core/step.ts';
-import { RaftError } from '../error.ts';
+import { asRaftError, RaftError } from '../error.ts';
 import type { AddressedMessage, ReceiveRefusal } from '../transport/transport.ts';
 import { coreOptionsOf, resolveLimits, type Limits } from './defaults.ts';
 import { Driver } from './driver.ts';
@@ -18,7 +18,7 @@ import { FsmCaller } from './fsm-caller.ts';
 import type { NodeOptions } from './node-options.ts';
 import { checkMessage } from './peer-gate.ts';
 import { PendingRequests, PendingTasks } from './pending.ts';
-import { asRaftError, PersistQueue } from './persist-queue.ts';
+import { PersistQueue } from './persist-queue.ts';
 import { ReadRequests } from './read-requests.ts';
 import { SnapshotExecutor } from './snapshot-executor.ts';
 import { SnapshotTimer } from './snapshot-timer.ts';
@@ -206,8 +206,8 @@ export class NodeEngine<Context> {
   saveSnapshotQuietly(): void {
     this.snapshots.save().catch((error: unknown) => {
       const { code, message } = asRaftError(error);
-      const fields = { group: this.#group, code, message };
       if (code === 'EBUSY' || code === 'EPERM' || code === 'EINVAL') return;
+      const fields = { group: this.#group, code, message };
       this.#options.logger.warn('a snapshot could not be saved', fields);
     });
   }
@@ -317,13 +317,7 @@ export class NodeEngine<Context> {
     effect: Extract<
       Effect,
       {
-        type:
-          | 'sendSnapshot'
-          | 'downloadSnapshot'
-          | 'cancelDownload'
-          | 'roleChanged'
-          | 'configurationChanged'
-          | 'note';
+        type: 'sendSnapshot' | 'downloadSnapshot' | 'roleChanged' | 'configurationChanged' | 'note';
       }
     >,
   ): void {
@@ -332,8 +326,6 @@ export class NodeEngine<Context> {
         return this.#offerSnapshot(effect);
       case 'downloadSnapshot':
         return void this.snapshots.download(effect);
-      case 'cancelDownload':
-        return this.snapshots.cancelDownload();
       case 'roleChanged':
         return this.#roleChanged(effect);
       case 'configurationChanged':
@@ -366,7 +358,7 @@ export class NodeEngine<Context> {
   }
 
   #fetch({ peer, from, to, bytesMax }: Extract<Effect, { type: 'fetch' }>): void {
-    this.#options.storage.log.read({ from, to, bytesMax }).then(
+    Promise.resolve(this.entries(from, { to, bytesMax })).then(
       (entries) => {
         this.driver.submit({ type: 'fetched', peer, entries });
       },

@@ -2,7 +2,7 @@ import type { Effect } from '../core/effect.ts';
 import type { HardState } from '../core/event.ts';
 import { LogIndex, type LogId } from '../core/ids.ts';
 import type { Message } from '../core/message.ts';
-import { RaftError } from '../error.ts';
+import { asRaftError, RaftError } from '../error.ts';
 import type { LogStorage } from '../storage/log-storage.ts';
 import type { MetaStorage } from '../storage/meta-storage.ts';
 import type { SnapshotStorage } from '../storage/snapshot-storage.ts';
@@ -98,11 +98,4 @@ export class PersistQueue {
     this.#failed = true;
     this.#ports.onFailure({ type, error: asRaftError(error) });
   }
-}
-
-/** Any failure of a port as the library's error. */
-export function asRaftError(error: unknown): RaftError {
-  if (error instanceof RaftError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  return new RaftError('EIO', text, { cause: error });
 }

@@ -2,13 +2,12 @@ import type { Event } from '../core/event.ts';
 import type { LogIndex, PeerId } from '../core/ids.ts';
 import type { ConfigurationRecord, IndexedConfiguration } from '../core/membership.ts';
 import type { InstallSnapshotRequest, SnapshotMeta } from '../core/message.ts';
-import { RaftError } from '../error.ts';
+import { asRaftError, RaftError } from '../error.ts';
 import type { SnapshotReader, SnapshotStorage } from '../storage/snapshot-storage.ts';
 import type { SnapshotCopySource, SnapshotCopyClient } from '../transport/transport.ts';
 import type { Clock } from './clock.ts';
 import type { FsmCaller } from './fsm-caller.ts';
 import type { Logger } from './logger.ts';
-import { asRaftError } from './persist-queue.ts';
 import type { NodeStatus } from './node-status.ts';
 import type { NodeError, StateMachine } from './state-machine.ts';
 
@@ -77,10 +76,6 @@ export class SnapshotExecutor<Context> {
   constructor(ports: SnapshotPorts<Context>) {
     this.#ports = ports;
     this.#last = ports.snapshots?.recovered?.lastIncluded;
-  }
-
-  last(): SnapshotMeta['lastIncluded'] | undefined {
-    return this.#last;
   }
 
   activity(): SnapshotActivity {
@@ -163,10 +158,6 @@ export class SnapshotExecutor<Context> {
         if (this.#download === controller) this.#download = undefined;
       });
     return this.#fetching;
-  }
-
-  cancelDownload(): void {
-    this.#download?.abort();
   }
 
   /** Loads an installed snapshot into the state machine, once it is durable. */

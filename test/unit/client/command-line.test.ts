@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { BackupResponse } from '../../../proto/gen/atomic/v1/atomic.ts';
-import { Crc32c } from '../../../client/crc32c.ts';
+import { checksumText, crc32c } from '../../../server/raft/encoding/crc32c.ts';
 import { FakeAtomicServer } from '../../support/fake-atomic-server.ts';
 
 const MAIN = join(import.meta.dirname, '../../../client/main.ts');
@@ -351,14 +351,12 @@ describe('backup and restore', () => {
   const data = Buffer.from('1 2\n3 4\n');
 
   function chunk(part: Partial<BackupResponse>): BackupResponse {
-    const checksum = new Crc32c();
-    checksum.update(data);
     return {
       file: 'data',
       offset: 0,
       data: Buffer.alloc(0),
       fileSize: data.length,
-      fileChecksum: checksum.hex(),
+      fileChecksum: checksumText(crc32c(data)),
       lastIncludedIndex: 12,
       lastIncludedTerm: 3,
       last: false,
