@@ -64,6 +64,18 @@ export class Admission {
     this.#bytes -= writeBytes(columns);
   }
 
+  /** Counts the opening of a session in, or says why not. */
+  admitRegistration(): Failure | undefined {
+    const refusal = this.#checkRoom(1, 0);
+    if (refusal === undefined) this.#operations += 1;
+    return refusal;
+  }
+
+  /** The session is open, or will never be. */
+  releaseRegistration(): void {
+    this.#operations -= 1;
+  }
+
   /** Counts reads in, or says why not. `ids` is an int64 column. */
   admitRead(ids: Uint8Array): Failure | undefined {
     const operations = ids.length / INT64_BYTES;

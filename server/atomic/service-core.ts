@@ -106,12 +106,16 @@ export class AtomicServiceCore {
     const term = stateMachine.leaderTerm;
     if (this.#stopped) return STOPPING;
     if (term === undefined) return notLeader(this.leader());
+    const refusal = this.#admission.admitRegistration();
+    if (refusal !== undefined) return refusal;
     const data = encodeRegisterSession(this.#options.sessionLimits ?? DEFAULT_SESSION_LIMITS);
     try {
       const { index } = await node.apply({ data, ...(checkTerm ? { expectedTerm: term } : {}) });
       return index;
     } catch (error) {
       return failureOfWrite(error, this.leader());
+    } finally {
+      this.#admission.releaseRegistration();
     }
   }
 

@@ -51,9 +51,15 @@ export class Sessions {
     return [this.#sessionHash, this.#answerHash];
   }
 
-  /** Least recently used first: the order in which `restore` wants them. */
-  all(): Iterable<Session> {
-    return this.#sessions.values();
+  /**
+   * The sessions as of now, least recently used first: the order in which `restore` wants them.
+   * Blocks are shared: once recorded they never change.
+   */
+  freeze(): readonly Session[] {
+    return Array.from(this.#sessions.values(), (session) => ({
+      ...session,
+      blocks: session.blocks.slice(),
+    }));
   }
 
   register(index: number, limits: SessionLimits): void {

@@ -13,13 +13,15 @@ import {
   encodeSession,
   sealBlock,
 } from './snapshot-format.ts';
+import type { Session } from './sessions.ts';
 import type { TurnBudget } from './turn-budget.ts';
 
 /** The state as of one moment; release it when it is written. */
 export type FrozenState = {
   readonly counters: FrozenCounters;
-  /** The header and the sessions, encoded. */
-  readonly front: readonly Uint8Array[];
+  /** The header, encoded. */
+  readonly header: Uint8Array;
+  readonly sessions: readonly Session[];
 };
 
 /** Fixes what a snapshot will hold. Writes that come later do not show. */
@@ -31,8 +33,7 @@ export function freezeState(state: AtomicState): FrozenState {
     limits: sessions.limits,
     hash: state.hash(),
   });
-  const front = [header, ...Array.from(sessions.all(), encodeSession)];
-  return { counters: counters.freeze(), front };
+  return { counters: counters.freeze(), header, sessions: sessions.freeze() };
 }
 
 /** The bytes of a snapshot file, block by block; gives way to others when the budget is spent. */
@@ -40,7 +41,11 @@ export async function* snapshotBlocks(
   frozen: FrozenState,
   budget: TurnBudget,
 ): AsyncGenerator<Uint8Array> {
-  yield* frozen.front;
+  yield frozen.header;
+  for (const session of frozen.sessions) {
+    yield encodeSession(session);
+    if (budget.spent) await budget.pause();
+  }
   const { size, chunks } = frozen.counters;
   const payloadBytes = COUNTERS_PER_BLOCK * COUNTER_BYTES;
   let left = size;

@@ -450,6 +450,14 @@ describe('batching', () => {
     expect(rig.core.operationsInFlight).toBe(0);
   });
 
+  it('opens no session beyond what may be in flight, and frees the room of each', async () => {
+    const rig = new Rig({ inFlightOperationsMax: 2 });
+    const answers = await Promise.all([1, 2, 3].map(() => rig.core.registerSession()));
+    expect(answers.slice(0, 2)).toEqual([1, 2]);
+    expect(answers[2]).toMatchObject({ outcome: 'notProposed', reason: 'EBUSY' });
+    expect(rig.core.operationsInFlight).toBe(0);
+  });
+
   it('keeps the room of a write that timed out until its entry is done', async () => {
     const rig = new Rig(LIMITS);
     rig.node.held = true;
