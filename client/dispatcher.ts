@@ -1,4 +1,3 @@
-import { Metadata } from '@grpc/grpc-js';
 import type { RegisterSessionResponse } from '../proto/gen/atomic/v1/atomic.ts';
 import { peerAddress } from '../server/raft/core/peer-id.ts';
 import { AtomicError } from './atomic-error.ts';
@@ -6,6 +5,7 @@ import type { Batch } from './batch.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import { DeadlineTimer } from './deadline-timer.ts';
 import { failureOfCall } from './failure.ts';
+import { groupMetadata } from './group-metadata.ts';
 import { LeaderLink, type LinkOptions } from './leader-link.ts';
 import { fail, GET, outcomeNow, type Operation } from './operation.ts';
 import { OperationQueue } from './operation-queue.ts';
@@ -173,7 +173,7 @@ export class Dispatcher implements Disposable {
     const until = { deadline: Date.now() + REGISTER_TIMEOUT_MS };
     atomic.registerSession(
       {},
-      new Metadata(),
+      groupMetadata(this.#options.group),
       until,
       (error, response?: RegisterSessionResponse) => {
         this.#registering = false;
@@ -301,11 +301,12 @@ export class Dispatcher implements Disposable {
 
   #timeout(operation: Operation): AtomicError {
     const outcome = outcomeNow(operation);
+    const { leader } = this.#link;
     const where =
-      this.#link.leader === undefined
-        ? 'no leader was found in time'
-        : `no answer from ${this.#link.leader} in time`;
-    const last = this.#lastFailure === '' ? '' : `; the last failure was: ${this.#lastFailure}`;
+      leader === undefined ? 'no leader was found in time' : `no answer from ${leader} in time`;
+    const answer = leader === undefined ? this.#options.finder.lastAnswer : '';
+    const failure = this.#lastFailure || answer;
+    const last = failure === '' ? '' : `; the last failure was: ${failure}`;
     return new AtomicError('timeout', `${where}${last}`, { outcome });
   }
 

@@ -1,5 +1,5 @@
-import type { ClientUnaryCall } from '@grpc/grpc-js';
-import { Metadata } from '@grpc/grpc-js';
+import type { ClientUnaryCall, ServiceError } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import type { PeerId } from '../server/raft/core/ids.ts';
 import { parsePeerId, peerAddress } from '../server/raft/core/peer-id.ts';
 import type { GetLeaderResponse, ListPeersResponse } from '../proto/gen/raft/v1/cli.ts';
@@ -44,11 +44,17 @@ export class LeaderFinder {
   readonly #pool: ConnectionPool;
   #suspect: { readonly peer: PeerId; readonly until: number } | undefined;
   #refreshedAt = -Infinity;
+  #lastAnswer = '';
 
   constructor({ group, table, pool }: LeaderFinderOptions) {
     this.#group = group;
     this.#table = table;
     this.#pool = pool;
+  }
+
+  /** What a member last said instead of naming a leader, for the error of those who wait for one. */
+  get lastAnswer(): string {
+    return this.#lastAnswer;
   }
 
   /** Notes that this peer did not behave as the leader: only its own word is believed for a while. */
@@ -123,8 +129,11 @@ export class LeaderFinder {
 
   #ask(search: Search, member: PeerId): void {
     const { cli } = this.#pool.to(peerAddress(member));
-    const answered = (_error: Error | null, response?: GetLeaderResponse): void => {
+    const answered = (error: ServiceError | null, response?: GetLeaderResponse): void => {
       search.open.delete(member);
+      if (error !== null && error.code !== status.CANCELLED) {
+        this.#lastAnswer = `${peerAddress(member)}: ${error.details}`;
+      }
       if (response !== undefined) void this.#weigh(search, member, response.leaderId);
     };
     const question = { groupId: this.#group };

@@ -2,6 +2,7 @@ import type { PeerId } from '../server/raft/core/ids.ts';
 import { peerAddress } from '../server/raft/core/peer-id.ts';
 import type { Batch } from './batch.ts';
 import type { ConnectionPool } from './connection-pool.ts';
+import { groupMetadata } from './group-metadata.ts';
 import type { LeaderFinder } from './leader-finder.ts';
 import type { Failure } from './retry.ts';
 import { samePeer, type RouteTable } from './route-table.ts';
@@ -137,7 +138,7 @@ export class LeaderLink implements Disposable {
   #open(peer: PeerId): boolean {
     const { pool, table, group, finder, listener, operationsInFlightMax } = this.#options;
     if (table.updateLeader(group, peer).type !== 'updated') return false;
-    const stream = pool.to(peerAddress(peer)).atomic.session();
+    const stream = pool.to(peerAddress(peer)).atomic.session(groupMetadata(group));
     const session: Session = new Session(stream, {
       operationsMax: operationsInFlightMax,
       listener: {

@@ -2,19 +2,16 @@ import type { Server } from '@grpc/grpc-js';
 import { AtomicServiceService, MaintenanceServiceService } from '../proto/gen/atomic/v1/atomic.ts';
 import { AtomicServiceService as BraftServiceService } from '../proto/gen/example/atomic.ts';
 import { createBraftService } from './atomic/service-braft.ts';
+import { ServedGroups } from './atomic/service-groups.ts';
 import { createMaintenanceService } from './atomic/service-maintenance.ts';
 import { createAtomicService } from './atomic/service.ts';
 import type { GroupServer } from './group-server.ts';
 
-/**
- * Adds the services of the counters: ours and braft's over the same handlers. Their calls name no
- * group, so the first one serves them.
- */
+/** Adds the services of the counters: ours and braft's over the same handlers. */
 export function addCounterServices(server: Server, groups: readonly GroupServer[]): void {
-  const [first] = groups;
-  if (first === undefined) return;
-  server.addService(AtomicServiceService, createAtomicService(first.service));
-  server.addService(BraftServiceService, createBraftService(first.service));
+  const served = new ServedGroups(new Map(groups.map(({ group, service }) => [group, service])));
+  server.addService(AtomicServiceService, createAtomicService(served));
+  server.addService(BraftServiceService, createBraftService(served));
   const maintained = new Map(groups.map((group) => [group.group, group]));
   server.addService(MaintenanceServiceService, createMaintenanceService(maintained));
 }

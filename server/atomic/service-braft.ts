@@ -7,8 +7,8 @@ import type {
   GetRequest,
 } from '../../proto/gen/example/atomic.ts';
 import { deadlineOf } from './service-call.ts';
-import type { AtomicServiceCore } from './service-core.ts';
 import { grpcErrorOf, invalid, type Failure } from './service-failure.ts';
+import type { ServedGroups } from './service-groups.ts';
 import { UnaryOperations, type UnaryResult } from './service-unary.ts';
 
 /** Failures that braft's clients understand as "ask the leader". */
@@ -19,8 +19,7 @@ const REDIRECTS: ReadonlySet<status> = new Set([status.FAILED_PRECONDITION, stat
  * written, and a reply without old_value is a redirect. Unlike braft's, a redirect is only given
  * when nothing was proposed; an unknown outcome is a gRPC error.
  */
-export function createBraftService(core: AtomicServiceCore): AtomicServiceServer {
-  const operations = new UnaryOperations(core);
+export function createBraftService(groups: ServedGroups): AtomicServiceServer {
   return {
     get: (call: ServerUnaryCall<GetRequest, AtomicResponse>, done) => {
       const { id } = call.request;
@@ -28,9 +27,11 @@ export function createBraftService(core: AtomicServiceCore): AtomicServiceServer
         refuse(done, 'id');
         return;
       }
-      const options = { deadline: deadlineOf(call, core), consistency: 'linearizable' } as const;
-      answer(operations.get(id, options), done, ({ oldValue }) => {
-        return { success: true, id, oldValue, newValue: oldValue };
+      groups.serve(call, done, (core) => {
+        const options = { deadline: deadlineOf(call, core), consistency: 'linearizable' } as const;
+        answer(new UnaryOperations(core).get(id, options), done, ({ oldValue }) => {
+          return { success: true, id, oldValue, newValue: oldValue };
+        });
       });
     },
     exchange: (call: ServerUnaryCall<ExchangeRequest, AtomicResponse>, done) => {
@@ -39,8 +40,12 @@ export function createBraftService(core: AtomicServiceCore): AtomicServiceServer
         refuse(done, 'id and value');
         return;
       }
-      const writing = operations.exchange(id, value, { deadline: deadlineOf(call, core) });
-      answer(writing, done, ({ oldValue }) => ({ success: true, id, oldValue, newValue: value }));
+      groups.serve(call, done, (core) => {
+        const options = { deadline: deadlineOf(call, core) };
+        answer(new UnaryOperations(core).exchange(id, value, options), done, ({ oldValue }) => {
+          return { success: true, id, oldValue, newValue: value };
+        });
+      });
     },
     compareExchange: (call: ServerUnaryCall<CompareExchangeRequest, AtomicResponse>, done) => {
       const { id, expectedValue, newValue } = call.request;
@@ -48,10 +53,13 @@ export function createBraftService(core: AtomicServiceCore): AtomicServiceServer
         refuse(done, 'id, expected_value and new_value');
         return;
       }
-      const options = { deadline: deadlineOf(call, core) };
-      const writing = operations.compareExchange({ id, expectedValue, newValue }, options);
-      answer(writing, done, ({ done: success, oldValue }) => {
-        return { success, id, oldValue, newValue: success ? newValue : oldValue };
+      groups.serve(call, done, (core) => {
+        const options = { deadline: deadlineOf(call, core) };
+        const request = { id, expectedValue, newValue };
+        const writing = new UnaryOperations(core).compareExchange(request, options);
+        answer(writing, done, ({ done: success, oldValue }) => {
+          return { success, id, oldValue, newValue: success ? newValue : oldValue };
+        });
       });
     },
   };

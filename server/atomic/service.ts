@@ -10,15 +10,14 @@ import type {
   RegisterSessionRequest,
   RegisterSessionResponse,
 } from '../../proto/gen/atomic/v1/atomic.ts';
-import type { AtomicServiceCore } from './service-core.ts';
+import type { ServedGroups } from './service-groups.ts';
 import { deadlineOf } from './service-call.ts';
 import { grpcErrorOf, invalid } from './service-failure.ts';
 import { SessionStream, consistencyOf } from './service-session.ts';
 import { UnaryOperations, type UnaryResult } from './service-unary.ts';
 
 /** The handlers of atomic.v1.AtomicService. */
-export function createAtomicService(core: AtomicServiceCore): AtomicServiceServer {
-  const operations = new UnaryOperations(core);
+export function createAtomicService(groups: ServedGroups): AtomicServiceServer {
   return {
     get: (call: ServerUnaryCall<GetRequest, GetResponse>, done) => {
       const { id } = call.request;
@@ -26,9 +25,12 @@ export function createAtomicService(core: AtomicServiceCore): AtomicServiceServe
         refuse(done, 'id: required');
         return;
       }
-      const consistency = consistencyOf(call.request.consistency);
-      const reading = operations.get(id, { deadline: deadlineOf(call, core), consistency });
-      answer(reading, done, ({ oldValue: value }) => ({ value }));
+      groups.serve(call, done, (core) => {
+        const consistency = consistencyOf(call.request.consistency);
+        const options = { deadline: deadlineOf(call, core), consistency };
+        const reading = new UnaryOperations(core).get(id, options);
+        answer(reading, done, ({ oldValue: value }) => ({ value }));
+      });
     },
     exchange: (call: ServerUnaryCall<ExchangeRequest, ExchangeResponse>, done) => {
       const { id, value, writeId } = call.request;
@@ -36,8 +38,11 @@ export function createAtomicService(core: AtomicServiceCore): AtomicServiceServe
         refuse(done, 'id and value: required');
         return;
       }
-      const options = { deadline: deadlineOf(call, core), writeId };
-      answer(operations.exchange(id, value, options), done, ({ oldValue }) => ({ oldValue }));
+      groups.serve(call, done, (core) => {
+        const options = { deadline: deadlineOf(call, core), writeId };
+        const writing = new UnaryOperations(core).exchange(id, value, options);
+        answer(writing, done, ({ oldValue }) => ({ oldValue }));
+      });
     },
     compareExchange: (
       call: ServerUnaryCall<CompareExchangeRequest, CompareExchangeResponse>,
@@ -48,20 +53,27 @@ export function createAtomicService(core: AtomicServiceCore): AtomicServiceServe
         refuse(done, 'id, expected_value and new_value: required');
         return;
       }
-      const options = { deadline: deadlineOf(call, core), writeId };
-      const writing = operations.compareExchange({ id, expectedValue, newValue }, options);
-      answer(writing, done, (result) => ({ exchanged: result.done, oldValue: result.oldValue }));
+      groups.serve(call, done, (core) => {
+        const options = { deadline: deadlineOf(call, core), writeId };
+        const request = { id, expectedValue, newValue };
+        const writing = new UnaryOperations(core).compareExchange(request, options);
+        answer(writing, done, (result) => ({ exchanged: result.done, oldValue: result.oldValue }));
+      });
     },
     session: (call) => {
-      new SessionStream(call, core);
+      const core = groups.find(call);
+      if (core === undefined) call.emit('error', groups.refusal(call));
+      else new SessionStream(call, core);
     },
     registerSession: (
-      _call: ServerUnaryCall<RegisterSessionRequest, RegisterSessionResponse>,
+      call: ServerUnaryCall<RegisterSessionRequest, RegisterSessionResponse>,
       done,
     ) => {
-      void core.registerSession().then((registered) => {
-        if (typeof registered === 'number') done(null, { sessionId: registered });
-        else done(grpcErrorOf(registered));
+      groups.serve(call, done, (core) => {
+        void core.registerSession().then((registered) => {
+          if (typeof registered === 'number') done(null, { sessionId: registered });
+          else done(grpcErrorOf(registered));
+        });
       });
     },
   };

@@ -1,5 +1,6 @@
-import { Client, credentials, status } from '@grpc/grpc-js';
+import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import { describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -88,6 +89,31 @@ describe('atomic.v1.AtomicService', () => {
     );
     expect(code).toBe(status.UNKNOWN);
     expect(detail?.outcome).toBe(OutcomeDetail_Outcome.OUTCOME_UNKNOWN);
+  });
+
+  it('serves the group that the metadata names and refuses one that it does not have', async () => {
+    await using rig = await AtomicGrpc.start(22_015);
+    const naming = (group: string): Metadata => {
+      const metadata = new Metadata();
+      metadata.set('atomic-group', group);
+      return metadata;
+    };
+    const write = { id: 1n, value: 5n };
+    await called((done) => rig.atomic.exchange(write, naming('Atomic'), done));
+    const refused = [
+      called((done) => rig.atomic.exchange(write, naming('Other'), done)),
+      called((done) => rig.atomic.registerSession({}, naming('Other'), done)),
+      once(rig.atomic.session(naming('Other')), 'data'),
+    ];
+    for (const call of refused) {
+      const { code, detail } = await failureOf(call);
+      expect(code).toBe(status.NOT_FOUND);
+      expect(detail?.outcome).toBe(OutcomeDetail_Outcome.OUTCOME_NOT_PROPOSED);
+    }
+    await expect(
+      called((done) => rig.braft.exchange(write, naming('Other'), done)),
+    ).rejects.toThrow('there is no group Other on this server; it has Atomic');
+    expect(rig.node.proposed).toHaveLength(1);
   });
 
   it('writes exactly once in a registered session', async () => {

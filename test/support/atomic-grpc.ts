@@ -11,6 +11,7 @@ import {
 } from '../../proto/gen/example/atomic.ts';
 import { createBraftService } from '../../server/atomic/service-braft.ts';
 import { AtomicServiceCore } from '../../server/atomic/service-core.ts';
+import { ServedGroups } from '../../server/atomic/service-groups.ts';
 import {
   createMaintenanceService,
   type MaintainedGroup,
@@ -41,11 +42,12 @@ export class AtomicGrpc implements AsyncDisposable {
   static async start(port: number, maintained?: MaintainedGroup): Promise<AtomicGrpc> {
     const rig = new AtomicGrpc(port);
     const server = rig.#server;
-    server.addService(AtomicServiceService, createAtomicService(rig.core));
-    server.addService(BraftServiceService, createBraftService(rig.core));
+    const groups = new ServedGroups(new Map([['Atomic', rig.core]]));
+    server.addService(AtomicServiceService, createAtomicService(groups));
+    server.addService(BraftServiceService, createBraftService(groups));
     if (maintained !== undefined) {
-      const groups = new Map([['Atomic', maintained]]);
-      server.addService(MaintenanceServiceService, createMaintenanceService(groups));
+      const maintenance = createMaintenanceService(new Map([['Atomic', maintained]]));
+      server.addService(MaintenanceServiceService, maintenance);
     }
     await new Promise<void>((resolve, reject) => {
       server.bindAsync(rig.address, ServerCredentials.createInsecure(), (error) => {

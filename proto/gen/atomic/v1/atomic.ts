@@ -32,6 +32,9 @@ export const protobufFileName = "atomic/v1/atomic.proto";
  *
  * Errors: FAILED_PRECONDITION with an OutcomeDetail naming the leader, RESOURCE_EXHAUSTED and
  * UNAVAILABLE mean that nothing was proposed; UNKNOWN means that a write may have happened.
+ *
+ * Metadata: `atomic-group` names the group that a call is for. Without it a call is for the first
+ * group of the server; a name that the server does not know is NOT_FOUND.
  */
 
 /** How fresh a read must be. */
