@@ -115,7 +115,11 @@ function serve(
   const service = new AtomicServiceCore({
     ...{ node, stateMachine, clock },
     checkTerm: options.checkTerm,
-    limits: { mapEntriesMax: options.mapEntriesMax, inFlightBytesMax: options.pendingBytesMax },
+    limits: {
+      mapEntriesMax: options.mapEntriesMax,
+      inFlightBytesMax: options.pendingBytesMax,
+      messageBytesMax: options.messageBytesMax,
+    },
     onWriteLatency: (durationMs) => {
       activity.recordWrite(durationMs);
       tools.onWriteLatency(group, durationMs);

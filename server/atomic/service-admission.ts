@@ -5,6 +5,8 @@ import { exhausted, invalid, type Failure } from './service-failure.ts';
 
 /** Bounds of the service of one group. */
 export type ServiceLimits = {
+  /** Bytes of operations in one message of a caller. */
+  readonly messageBytesMax: number;
   /** Operations in one batch of a caller. */
   readonly batchOperationsMax: number;
   /** Operations in one log entry; a larger batch still goes alone. */
@@ -18,6 +20,7 @@ export type ServiceLimits = {
 };
 
 export const DEFAULT_SERVICE_LIMITS: ServiceLimits = {
+  messageBytesMax: 4 * (1 << 20),
   batchOperationsMax: 65_536,
   entryOperationsMax: 8_192,
   inFlightOperationsMax: 200_000,
@@ -41,6 +44,14 @@ export class Admission {
 
   get operationsInFlight(): number {
     return this.#operations;
+  }
+
+  /** Says why a message of this size is not taken, if it is not. */
+  checkMessage(bytes: number): Failure | undefined {
+    const { messageBytesMax } = this.#limits;
+    if (bytes <= messageBytesMax) return undefined;
+    const text = `a message with ${bytes} bytes of operations; at most ${messageBytesMax} may come`;
+    return invalid(`${text}: send smaller batches or raise message_bytes_max at the servers`);
   }
 
   /** Counts a batch of writes in, or says why it must not be proposed. */

@@ -83,6 +83,11 @@ export class AtomicServiceCore {
     return this.#options.clock.now() + (timeoutMs > 0 ? timeoutMs : fallback);
   }
 
+  /** Says why a message with this many bytes of operations is not taken, if it is not. */
+  refuseMessage(bytes: number): Failure | undefined {
+    return this.#admission.checkMessage(bytes);
+  }
+
   /** Proposes with whatever else arrives in this turn. A refusal comes before this returns. */
   write(request: WriteRequest): void {
     const refusal = this.#refuseWrite(request.columns, request.deadline);

@@ -32,8 +32,9 @@ export class SessionStream {
   constructor(call: SessionCall, core: AtomicServiceCore) {
     this.#call = call;
     this.#core = core;
-    call.on('data', (request: SessionRequest) => {
-      for (const batch of request.batches) this.#take(batch);
+    call.on('data', ({ batches }: SessionRequest) => {
+      const refusal = core.refuseMessage(batches.reduce((sum, batch) => sum + bytesOf(batch), 0));
+      for (const batch of batches) this.#take(batch, refusal);
     });
     call.on('end', () => {
       if (this.#ended === 'no') this.#ended = 'byClient';
@@ -54,9 +55,13 @@ export class SessionStream {
     }
   }
 
-  #take(batch: OperationBatch): void {
+  #take(batch: OperationBatch, refusal: Failure | undefined): void {
     this.#waiting++;
     const { number, kinds } = batch;
+    if (refusal !== undefined) {
+      this.#fail(number, refusal);
+      return;
+    }
     const deadline = this.#core.deadlineAfter(batch.timeoutMs);
     const answered = ({ statuses, oldValues }: { statuses: Uint8Array; oldValues: Uint8Array }) => {
       this.#finish({ number, statuses, oldValues });
@@ -109,6 +114,10 @@ export class SessionStream {
     if (this.#ended === 'byServer') this.#call.emit('error', grpcErrorOf(STOPPING));
     else this.#call.end();
   }
+}
+
+function bytesOf({ kinds, ids, expectedValues, newValues }: OperationBatch): number {
+  return kinds.length + ids.length + expectedValues.length + newValues.length;
 }
 
 /** What a request's consistency asks for; linearizable unless it says lease. */

@@ -146,7 +146,7 @@ const LIMIT_FLAGS = {
   ),
   messageBytesMax: integer(
     { min: 65_536, max: 256 * MIB, fallback: 4 * MIB },
-    { section: limits, help: 'Bytes of one gRPC message from a client.' },
+    { section: limits, help: 'Bytes of operations in one message from a client.' },
   ),
   streamsMax: integer(
     { min: 1, max: 1_000_000, fallback: 1000 },

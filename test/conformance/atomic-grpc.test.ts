@@ -166,6 +166,28 @@ describe('Session', () => {
     await ended;
   });
 
+  it('refuses every batch of a message over the limit and takes the next message', async () => {
+    await using rig = await AtomicGrpc.start(22_026);
+    const stream = rig.atomic.session();
+    const results: BatchResult[] = [];
+    const ended = new Promise((resolve) => {
+      stream.on('data', (response: SessionResponse) => results.push(...response.results));
+      stream.on('end', resolve);
+    });
+    const large = Array.from({ length: 65_536 }, (_, at): Write => ['exchange', BigInt(at), 1n]);
+    stream.write({ batches: [1, 2, 3].map((number) => batchOf(number, large)) });
+    stream.write({ batches: [batchOf(4, [['exchange', 1n, 5n]])] });
+    stream.end();
+    await ended;
+    const failures = results.filter(({ failure }) => failure !== undefined);
+    expect(failures.map(({ number }) => number)).toEqual([1, 2, 3]);
+    for (const { failure } of failures) {
+      expect(failure).toMatchObject({ status: status.INVALID_ARGUMENT, reason: 'EINVAL' });
+      expect(failure?.message).toContain('raise message_bytes_max');
+    }
+    expect(rig.node.proposed).toHaveLength(1);
+  });
+
   it('answers everything before the stream ends', async () => {
     await using rig = await AtomicGrpc.start(22_021);
     const stream = rig.atomic.session();

@@ -29,7 +29,8 @@ export class AtomicGrpc implements AsyncDisposable {
   readonly address: string;
   readonly atomic: AtomicServiceClient;
   readonly braft: BraftServiceClient;
-  readonly #server = new Server();
+  // Above the service's own limit, as in the real server.
+  readonly #server = new Server({ 'grpc.max_receive_message_length': 16 * 2 ** 20 });
 
   private constructor(port: number) {
     const { machine: stateMachine, node, clock } = this;
