@@ -170,6 +170,34 @@ describe('§6 cluster membership changes', () => {
     expect(cluster.state('b').log.lastIndex()).toBe(before);
   });
 
+  it.each(['a change', 'a transfer'])(
+    'a member first heard during %s is bound to its disk after it',
+    (during) => {
+      const cluster = new CoreCluster('abcd');
+      cluster.isolate('c');
+      cluster.elect('a');
+      cluster.run(300);
+      for (const letter of 'ab') cluster.node(letter).diskIsFast = false;
+      if (during === 'a change') {
+        cluster.change('a', { target: { type: 'removeVoter', peer: peer('d') } });
+      } else {
+        cluster.transfer('a', 'b');
+      }
+      cluster.deliver = ({ type }) => type !== 'timeoutNow';
+      cluster.run(200);
+      const disks = cluster.state('a').configurations.latest().configuration.incarnations;
+      expect(cluster.leaderOf('a').progress.get(peer('c'))?.incarnation).toBe('disk-c');
+      expect(disks.has(peer('c'))).toBe(false);
+      for (const letter of 'ab') {
+        cluster.node(letter).diskIsFast = true;
+        cluster.flushDisk(letter);
+      }
+      cluster.run(1_500);
+      const { configuration } = cluster.state('a').configurations.latest();
+      expect(configuration.incarnations.get(peer('c'))).toBe('disk-c');
+    },
+  );
+
   it('a lower fence and an outdated configuration index are refused', () => {
     const cluster = new CoreCluster('abc');
     cluster.elect('a');
@@ -241,6 +269,18 @@ describe('dissertation §3.10 leadership transfer', () => {
     cluster.settle();
     expect(cluster.leaders()).toEqual(['b']);
   });
+
+  it('vote() works on a node that already asks for pre-votes, which is a follower to its user', () => {
+    const cluster = new CoreCluster('abc');
+    cluster.elect('a');
+    cluster.isolate('b');
+    cluster.run(3_000);
+    expect(cluster.state('b').role.type).toBe('preCandidate');
+    cluster.heal();
+    cluster.campaign('b');
+    cluster.settle();
+    expect(cluster.leaders()).toEqual(['b']);
+  });
 });
 
 describe('braft reset_peers', () => {
@@ -280,5 +320,25 @@ describe('braft read-only mode', () => {
     cluster.run(200);
     expect(cluster.committed('c')).toEqual(['y']);
     expect(cluster.committed('b')).toEqual([]);
+  });
+
+  it('a change that leaves a writable majority ends the read-only mode of the group', () => {
+    const cluster = new CoreCluster('abcd');
+    cluster.elect('a');
+    cluster.run(300);
+    for (const letter of ['c', 'd']) {
+      cluster.event(letter, {
+        type: 'setReadonly',
+        now: cluster.state(letter).now,
+        readonly: true,
+      });
+    }
+    cluster.run(300);
+    const refused = cluster.propose('a', 'x');
+    expect(cluster.answers.get(refused)).toMatchObject({ refusal: { code: 'EREADONLY' } });
+    cluster.change('a', { target: { type: 'removeVoter', peer: peer('d') } });
+    cluster.settle();
+    const accepted = cluster.propose('a', 'y');
+    expect(cluster.answers.get(accepted)).toMatchObject({ type: 'proposed' });
   });
 });

@@ -271,4 +271,40 @@ describe('dissertation §6.4 linearizable reads', () => {
     const late = cluster.read('a', 'lease');
     expect(cluster.answers.get(late)).toBeUndefined();
   });
+
+  describe('after transfers that failed, the lease waits until every target has heard so', () => {
+    const leaseAfterFailedTransfers = (targets: string): CoreCluster => {
+      const cluster = new CoreCluster('abcd', { core: { leaderLease: true } });
+      cluster.elect('a');
+      cluster.run(300);
+      for (const target of targets) {
+        cluster.deliver = ({ type, to }) =>
+          type !== 'timeoutNow' && !(type === 'heartbeatRequest' && to === peer('c'));
+        cluster.transfer('a', target);
+        cluster.run(1_100);
+      }
+      return cluster;
+    };
+
+    it.each([
+      ['one target', 'c'],
+      ['two targets, and the last one has heard', 'cb'],
+    ])('%s', (_, targets) => {
+      const cluster = leaseAfterFailedTransfers(targets);
+      const early = cluster.read('a', 'lease');
+      expect(cluster.answers.get(early)).toBeUndefined();
+      cluster.heal();
+      cluster.run(200);
+      const late = cluster.read('a', 'lease');
+      expect(cluster.answers.get(late)).toMatchObject({ type: 'read' });
+    });
+
+    it('a target that has left the configuration since may still act on its TimeoutNow', () => {
+      const cluster = leaseAfterFailedTransfers('c');
+      cluster.change('a', { target: { type: 'removeVoter', peer: peer('c') } });
+      cluster.run(200);
+      const ticket = cluster.read('a', 'lease');
+      expect(cluster.answers.get(ticket)).toBeUndefined();
+    });
+  });
 });

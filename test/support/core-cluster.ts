@@ -68,6 +68,14 @@ export class CoreNode {
   }
 }
 
+/** What a transcript is told: each effect of each step, each message sent, received or lost. */
+export type ClusterObserver = {
+  readonly effect?: (letter: string, effect: Effect) => void;
+  readonly sent?: (message: Message) => void;
+  readonly received?: (message: Message) => void;
+  readonly lost?: (message: Message) => void;
+};
+
 /** Options of a test group. */
 export type ClusterOptions = {
   readonly seed?: number;
@@ -87,8 +95,11 @@ export class CoreCluster {
   readonly trace: string[] = [];
   /** Return false to lose a message. */
   deliver: (message: Message) => boolean = () => true;
+  /** Told of everything that happens, for transcripts. */
+  observer: ClusterObserver = {};
   now = 0;
   #tickets = 0;
+  readonly #crashed = new Map<string, CoreNode>();
   readonly #options: ClusterOptions;
   readonly #voters: readonly string[];
 
@@ -115,9 +126,16 @@ export class CoreCluster {
     return node;
   }
 
-  /** Crashes a node and starts it again from what its disk holds. */
+  /** Stops a node: what its disk has not made durable is gone. */
+  crash(letter: string): void {
+    this.#crashed.set(letter, this.node(letter));
+    this.nodes.delete(letter);
+  }
+
+  /** Starts a node again from what its disk holds; crashes it first if it is up. */
   restart(letter: string): CoreNode {
-    const { disk, state } = this.node(letter);
+    const { disk, state } = this.#crashed.get(letter) ?? this.node(letter);
+    this.#crashed.delete(letter);
     const node = this.start(letter, recoveredFrom({ disk, state }), state.options.incarnation);
     node.disk.entries = disk.entries;
     return node;
@@ -174,18 +192,28 @@ export class CoreCluster {
 
   receive(message: Message): void {
     const target = this.nodes.get(letterOf(message.to));
-    if (target === undefined || !this.deliver(message)) return;
-    const { incarnation } = target.state.options;
-    if (message.toIncarnation !== undefined && message.toIncarnation !== incarnation) return;
+    const { toIncarnation } = message;
+    const meant =
+      toIncarnation === undefined || toIncarnation === target?.state.options.incarnation;
+    if (target === undefined || !this.deliver(message) || !meant) {
+      this.observer.lost?.(message);
+      return;
+    }
+    this.observer.received?.(message);
     this.event(target.letter, { type: 'message', now: MonotonicMs(this.now), message });
   }
 
   /** Everything a node wrote becomes durable. */
   flushDisk(letter: string): void {
+    while (this.flushOne(letter));
+  }
+
+  /** The oldest write of a node that is not durable yet becomes so; false: there is none. */
+  flushOne(letter: string): boolean {
     const node = this.node(letter);
-    for (let write = node.takeWrite(); write !== undefined; write = node.takeWrite()) {
-      this.#makeDurable(node, write);
-    }
+    const write = node.takeWrite();
+    if (write !== undefined) this.#makeDurable(node, write);
+    return write !== undefined;
   }
 
   /** Makes `letter` leader by letting only its election timeout pass. */
@@ -283,14 +311,20 @@ export class CoreCluster {
     };
   }
 
+  #send(message: Message): void {
+    this.observer.sent?.(message);
+    this.messages.push(message);
+  }
+
   #carryOut(node: CoreNode, effect: Effect): void {
+    this.observer.effect?.(node.letter, effect);
     switch (effect.type) {
       case 'persist':
       case 'install':
         node.enqueue(effect);
         break;
       case 'send':
-        this.messages.push(effect.message);
+        this.#send(effect.message);
         break;
       case 'commit':
         this.event(node.letter, { type: 'applied', index: effect.index });
@@ -349,7 +383,7 @@ export class CoreCluster {
     }
     const boundary = disk.snapshot?.lastIncluded ?? { index: LogIndex(0), term: Term(0) };
     const lastLog = disk.entries.at(-1)?.id ?? boundary;
-    this.messages.push(...effect.thenSend);
+    for (const message of effect.thenSend) this.#send(message);
     const hardState = effect.hardState ?? node.state.durableHardState;
     this.event(node.letter, { type: 'persisted', lastLog, hardState });
   }
@@ -357,7 +391,7 @@ export class CoreCluster {
   #offerSnapshot(node: CoreNode, effect: Extract<Effect, { type: 'sendSnapshot' }>): void {
     const { state } = node;
     if (state.snapshot === undefined) throw new Error(`${node.letter} has no snapshot to offer`);
-    this.messages.push({
+    this.#send({
       type: 'installSnapshotRequest',
       term: effect.term,
       from: state.options.id,

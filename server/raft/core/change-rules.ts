@@ -1,7 +1,12 @@
 import { isVoter } from './configuration.ts';
 import { unreachable } from './assert.ts';
 import type { PeerId } from './ids.ts';
-import type { Configuration, IndexedConfiguration, MembershipChange } from './membership.ts';
+import type {
+  Configuration,
+  ConfigurationOperation,
+  IndexedConfiguration,
+  MembershipChange,
+} from './membership.ts';
 import type { RaftErrorCode, Refusal } from './refusal.ts';
 import type { Change, Leader, RaftState } from './state.ts';
 
@@ -91,13 +96,12 @@ function repeatOf(
   if (operationId === undefined) return undefined;
   const running = leader.change;
   if (running?.operation?.id === operationId) return { type: 'join', leader, running };
-  const latest = state.configurations.latest();
-  const operation = latest.operations.find(({ id }) => id === operationId);
-  if (operation === undefined) return undefined;
-  if (running !== undefined) return { type: 'join', leader, running };
-  // Written by an earlier leader: done once this leader has committed past it and left joint.
-  const settled = latest.index <= state.commitIndex && state.commitIndex >= leader.startIndex;
-  if (!settled || latest.configuration.outgoing !== undefined) {
+  const { configurations, commitIndex } = state;
+  const sameId = ({ id }: ConfigurationOperation): boolean => id === operationId;
+  if (!configurations.latest().operations.some(sameId)) return undefined;
+  // Written by an earlier leader, perhaps: done once this leader has committed past it.
+  const operation = configurations.at(commitIndex).operations.find(sameId);
+  if (operation === undefined || commitIndex < leader.startIndex) {
     return refuse('EBUSY', 'the operation is not committed yet; ask again');
   }
   const { oldVoters, newVoters } = operation;
@@ -149,6 +153,7 @@ function without(peers: ReadonlySet<PeerId>, gone: Iterable<PeerId>): ReadonlySe
   return left;
 }
 
-function sameSet(a: ReadonlySet<PeerId>, b: ReadonlySet<PeerId>): boolean {
+/** Whether two sets hold the same members (the order of voters means nothing, §6). */
+export function sameSet(a: ReadonlySet<PeerId>, b: ReadonlySet<PeerId>): boolean {
   return a.size === b.size && [...a].every((peer) => b.has(peer));
 }

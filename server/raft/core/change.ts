@@ -4,11 +4,11 @@ import type { Ticket } from './event.ts';
 import { next, type Incarnation, type PeerId } from './ids.ts';
 import { CONFIGURATION_OPERATIONS_MAX } from './membership.ts';
 import type { Configuration, ConfigurationRecord, MembershipChange } from './membership.ts';
-import { checkChange, targetOf } from './change-rules.ts';
+import { checkChange, sameSet, targetOf } from './change-rules.ts';
 import type { Outbox } from './outbox.ts';
 import type { RaftErrorCode } from './refusal.ts';
 import { appendAsLeader, replicate, syncProgress } from './replication.ts';
-import { configurationOfState, type Change, type Leader, type RaftState } from './state.ts';
+import type { Change, Leader, RaftState } from './state.ts';
 import { reasonOf } from './step-down.ts';
 import { resign } from './transfer.ts';
 
@@ -63,7 +63,10 @@ export function advanceChange(state: RaftState, out: Outbox, leader: Leader): vo
     return;
   }
   if (leader.change !== undefined) finishChange(state, out, leader, leader.change);
-  else keepHouse(state, out, leader);
+  if (latest.configuration.voters.has(state.options.id)) return keepHouse(state, out, leader);
+  // Also a leader that finds its own removal in the log and has only now committed it.
+  const reason = reasonOf('ELEADERREMOVED', 'this node was removed from the group');
+  resign(state, out, { wakeSuccessor: true, reason });
 }
 
 /**
@@ -170,22 +173,21 @@ function finishChange(state: RaftState, out: Outbox, leader: Leader, change: Cha
     out.add({ type: 'done', ticket, oldVoters: change.oldVoters, newVoters });
   }
   syncProgress(state, leader);
-  if (configurationOfState(state).voters.has(state.options.id)) return;
-  const reason = reasonOf('ELEADERREMOVED', 'this node was removed from the group');
-  resign(state, out, { wakeSuccessor: true, reason });
 }
 
 /** A joint configuration inherited from an earlier leader, to be finished by this one. */
 function resumedChange(state: RaftState): Change {
-  const { configuration, fence } = state.configurations.latest();
+  const { configuration, fence, operations } = state.configurations.latest();
   const { voters, learners, outgoing } = configuration;
+  const newest = operations.at(-1);
+  const isOfThisChange = newest !== undefined && sameSet(new Set(newest.newVoters), voters);
   return {
     stage: 'joint',
     tickets: [],
     target: { voters, learners },
     added: new Set(),
     fence,
-    operation: undefined,
+    operation: isOfThisChange ? newest : undefined,
     oldVoters: [...(outgoing ?? [])],
     startedAt: state.now,
   };

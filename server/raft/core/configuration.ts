@@ -80,6 +80,13 @@ export class ConfigurationHistory {
     return this.#entries.findLast((entry) => entry.index <= index) ?? this.#entryAt(0);
   }
 
+  /** The configuration in force at `index` and all that follow it, up to the one in force now. */
+  since(index: LogIndex): readonly IndexedConfiguration[] {
+    if (this.#override !== undefined) return [this.latest()];
+    const base = this.at(index);
+    return [base, ...this.#entries.filter((entry) => entry.index > base.index)];
+  }
+
   /** The newest stable configuration at or below `commitIndex`. */
   committedStable(commitIndex: LogIndex): IndexedConfiguration {
     const stable = this.#entries.findLast(

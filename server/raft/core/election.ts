@@ -43,14 +43,16 @@ export function startPreVote(
     disrupted: undefined,
   };
   setRole(state, out, { role, leader: undefined, reason: options.reason });
-  role.tally.granted.set(state.options.id, state.options.incarnation);
   askForPreVotes(state, out, role);
-  concludePreVote(state, out, role);
 }
 
 /** Asks again those who have not granted: they may have been down or loyal to a dead leader. */
 export function askForPreVotes(state: RaftState, out: Outbox, role: PreCandidate): void {
   role.retryAt = MonotonicMs(state.now + heartbeatIntervalMs(state));
+  const { id, incarnation } = state.options;
+  const { granted, leaseRejected } = role.tally;
+  // vote() does not free this node from its own loyalty: that leader may hold a lease by it.
+  (isSticky(state) ? leaseRejected : granted).set(id, incarnation);
   for (const peer of votersToAsk(state)) {
     if (role.tally.granted.has(peer)) continue;
     out.send({
@@ -63,6 +65,7 @@ export function askForPreVotes(state: RaftState, out: Outbox, role: PreCandidate
       ...(role.disrupted && { disrupted: role.disrupted }),
     });
   }
+  concludePreVote(state, out, role);
 }
 
 /** RequestVote and pre-vote, receiver side (figure 2; §5.4.1; dissertation §4.2.3, §9.6). */
@@ -167,7 +170,7 @@ function becomeLeader(state: RaftState, out: Outbox, votes: Tally['granted']): v
     waitingReads: [],
     leaseStart: NEVER,
     leaseEpoch: ++state.leaseEpochs,
-    leaseBlockedBy: undefined,
+    leaseBlockedBy: new Map(),
     transferId: 0,
     transfer: undefined,
     change: undefined,

@@ -10,7 +10,7 @@ import type {
   SnapshotMeta,
 } from './message.ts';
 import { replyEnvelope, type Outbox } from './outbox.ts';
-import { resetElectionDeadline, type RaftState } from './state.ts';
+import { resetElectionDeadline, TRANSFER_FORGOTTEN, type RaftState } from './state.ts';
 import { becomeFollower, reasonOf } from './step-down.ts';
 
 /** AppendEntries, receiver side (figure 2). */
@@ -204,6 +204,7 @@ function answerInstalled(state: RaftState, out: Outbox, meta: SnapshotMeta): voi
 
 function noteTransferId(state: RaftState, request: HeartbeatRequest): void {
   const { term, transferId } = request;
-  const seen = state.transferSeen;
-  if (seen.term !== term || seen.id < transferId) state.transferSeen = { term, id: transferId };
+  const { transferSeen: seen } = state;
+  const known = seen.term === term && seen.id !== TRANSFER_FORGOTTEN;
+  if (!known || seen.id < transferId) state.transferSeen = { term, id: transferId };
 }

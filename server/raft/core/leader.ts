@@ -11,19 +11,19 @@ import type {
 } from './message.ts';
 import type { Outbox } from './outbox.ts';
 import { becomeProbe, becomeReplicate, type Progress } from './progress.ts';
-import { hasQuorum } from './quorum.ts';
 import { confirmRounds, heardQuorum, startRound } from './reads.ts';
 import type { RaftErrorCode, Refusal } from './refusal.ts';
 import {
   acceptsAnswerFrom,
   appendAsLeader,
+  evaluateReadonly,
   offerSnapshot,
   probeAgain,
   replicate,
   sendFetched,
   snapshotOfferExpired,
 } from './replication.ts';
-import { configurationOfState, type Leader, type RaftState } from './state.ts';
+import { heartbeatIntervalMs, type Leader, type RaftState } from './state.ts';
 import { becomeFollower, reasonOf } from './step-down.ts';
 import { advanceTransfer, expireTransfer } from './transfer.ts';
 
@@ -144,17 +144,8 @@ export function tickLeader(state: RaftState, out: Outbox, leader: Leader, lateBy
     return becomeFollower(state, out, { term, leader: undefined, reason });
   }
   if (state.now >= leader.nextHeartbeatAt) startRound(state, out, leader);
-  expireTransfer(state, out, leader);
+  if (expireTransfer(state, out, leader)) keepHouse(state, out, leader);
   advanceCatchUp(state, out, leader);
-}
-
-/** Re-evaluates whether enough members are writable (braft majority read-only mode, §3.9 there). */
-export function evaluateReadonly(state: RaftState, leader: Leader): void {
-  const writable = hasQuorum(configurationOfState(state), (peer) => {
-    if (peer === state.options.id) return !state.readonly;
-    return leader.progress.get(peer)?.readonlyIndex === 0;
-  });
-  leader.majorityReadonly = !writable;
 }
 
 type Heard = { readonly leader: Leader; readonly progress: Progress };
@@ -189,7 +180,8 @@ function accept(state: RaftState, out: Outbox, heard: Heard, matchIndex: LogInde
   if (progress.nextIndex <= progress.matchIndex) progress.nextIndex = next(progress.matchIndex);
   if (advanced) advanceCommitAsLeader(state, out, leader);
   if (state.role !== leader) return;
-  replicate(state, out, progress);
+  // What was committed may have been the last entry that this member had a part in.
+  if (leader.progress.has(progress.peer)) replicate(state, out, progress);
   advanceTransfer(state, out, leader);
   advanceCatchUp(state, out, leader);
 }
@@ -224,15 +216,22 @@ function resumeSending(
     if (!installing && snapshotOfferExpired(state, progress)) offerSnapshot(state, out, progress);
     return;
   }
-  if (progress.mode === 'probe') {
-    progress.probing = false;
-    return replicate(state, out, progress);
-  }
-  const stuck =
-    progress.inFlight.entries() > 0 && progress.matchIndex === progress.matchAtHeartbeat;
-  progress.matchAtHeartbeat = progress.matchIndex;
-  if (stuck) probeAgain(state, out, progress);
+  if (timeToCheck(state, progress)) lookForLosses(state, out, progress);
   replicate(state, out, progress);
+}
+
+/** Reads cause rounds far more often than the answers to appends can come: not each is a check. */
+function timeToCheck(state: RaftState, progress: Progress): boolean {
+  return state.now >= progress.checkedAt + heartbeatIntervalMs(state) / 2;
+}
+
+function lookForLosses(state: RaftState, out: Outbox, progress: Progress): void {
+  const { matchIndex, matchAtCheck } = progress;
+  const stuck = progress.inFlight.entries() > 0 && matchIndex === matchAtCheck;
+  progress.checkedAt = state.now;
+  progress.matchAtCheck = matchIndex;
+  if (progress.mode === 'probe') progress.probing = false;
+  else if (stuck) probeAgain(state, out, progress);
 }
 
 function updateReadonly(

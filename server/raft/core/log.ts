@@ -74,7 +74,9 @@ export class RaftLog {
       if (run.term <= term) return { index: LogIndex(at), term: run.term };
       at = run.first - 1;
     }
-    return this.#boundary.term <= term ? this.#boundary : { index: LogIndex(0), term: Term(0) };
+    const { index: before, term: boundaryTerm } = this.#boundary;
+    const usable = before <= index && boundaryTerm <= term;
+    return usable ? this.#boundary : { index: LogIndex(0), term: Term(0) };
   }
 
   append(entries: readonly LogEntry[]): void {

@@ -15,7 +15,7 @@ export type Progress = {
   incarnation: Incarnation | undefined;
   matchIndex: LogIndex;
   nextIndex: LogIndex;
-  /** A probe is on its way: wait for its answer or for the next heartbeat's. */
+  /** A probe is on its way: wait for its answer, or for a heartbeat's a while later. */
   probing: boolean;
   /** Entries are being read from disk for this follower. */
   fetching: boolean;
@@ -24,8 +24,9 @@ export type Progress = {
   lastContact: MonotonicMs;
   /** Whether any answer came in this leadership. */
   answered: boolean;
-  /** Match index when the last heartbeat was answered: unchanged means something was lost. */
-  matchAtHeartbeat: LogIndex;
+  /** When lost messages were last looked for, and the match index then: unchanged means a loss. */
+  checkedAt: MonotonicMs;
+  matchAtCheck: LogIndex;
   /** Newest read round the follower echoed. */
   ackedRound: number;
   /** Newest transfer id the follower echoed. */
@@ -53,7 +54,8 @@ export function createProgress(
     inFlight: new InFlight(),
     lastContact: start.now,
     answered: false,
-    matchAtHeartbeat: LogIndex(0),
+    checkedAt: start.now,
+    matchAtCheck: LogIndex(0),
     ackedRound: 0,
     ackedTransfer: 0,
     readonlyIndex: 0,

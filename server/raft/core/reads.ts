@@ -119,10 +119,10 @@ function mergeOldestRounds(leader: Leader): void {
 }
 
 function isLeaseBlocked(leader: Leader): boolean {
-  const blocked = leader.leaseBlockedBy;
-  if (blocked === undefined) return false;
-  const acked = leader.progress.get(blocked.peer)?.ackedTransfer;
-  return acked !== undefined && acked < blocked.transferId;
+  // A target that is no longer a member blocks too: nothing says that it will not campaign yet.
+  return [...leader.leaseBlockedBy].some(
+    ([peer, transferId]) => (leader.progress.get(peer)?.ackedTransfer ?? 0) < transferId,
+  );
 }
 
 const ROUNDS_KEPT_MAX = 64;

@@ -3,6 +3,7 @@ import { entryBytes, type LogEntry } from './entry.ts';
 import { LogIndex, next, previous, type Incarnation, type Term } from './ids.ts';
 import { envelope, type Outbox } from './outbox.ts';
 import { becomeProbe, createProgress, type Progress } from './progress.ts';
+import { hasQuorum } from './quorum.ts';
 import { configurationOfState, type Leader, type RaftState } from './state.ts';
 
 /** Gives every member but this node a progress, and forgets those who are no longer wanted. */
@@ -31,8 +32,18 @@ export function appendAsLeader(
     state.configurations.append({ ...entry.configuration, index: entry.id.index });
     raiseReadonlyIndexes(leader, entry.id.index);
     syncProgress(state, leader);
+    evaluateReadonly(state, leader);
   }
   replicateToAll(state, out, leader);
+}
+
+/** Re-evaluates whether enough members are writable (braft majority read-only mode). */
+export function evaluateReadonly(state: RaftState, leader: Leader): void {
+  const writable = hasQuorum(configurationOfState(state), (peer) => {
+    if (peer === state.options.id) return !state.readonly;
+    return leader.progress.get(peer)?.readonlyIndex === 0;
+  });
+  leader.majorityReadonly = !writable;
 }
 
 /** Sends whatever each follower lacks and its window allows. */

@@ -1,5 +1,11 @@
 import { assert } from './assert.ts';
-import { ConfigurationHistory, initialRecord, isBoundTo, isVoter } from './configuration.ts';
+import {
+  ConfigurationHistory,
+  initialRecord,
+  isBoundTo,
+  isVoter,
+  membersOf,
+} from './configuration.ts';
 import type { HardState, Ticket } from './event.ts';
 import { LogIndex, MonotonicMs, type Incarnation, type PeerId, type Term } from './ids.ts';
 import { RaftLog } from './log.ts';
@@ -97,8 +103,8 @@ export type Leader = {
   /** Send time of the newest confirmed round: the lease runs from here. */
   leaseStart: MonotonicMs;
   leaseEpoch: number;
-  /** After a failed transfer the lease needs this peer to void the old TimeoutNow first. */
-  leaseBlockedBy: { readonly peer: PeerId; readonly transferId: number } | undefined;
+  /** After failed transfers the lease needs these peers to void their old TimeoutNow first. */
+  readonly leaseBlockedBy: Map<PeerId, number>;
   transferId: number;
   transfer: Transfer | undefined;
   change: Change | undefined;
@@ -130,7 +136,7 @@ export type RaftState = {
   /** When a leader was last heard; -Infinity: never. Carries stickiness (dissertation §4.2.3). */
   lastLeaderContact: MonotonicMs;
   electionDeadline: MonotonicMs;
-  /** Highest transfer id seen from the leader of the current term. */
+  /** Highest transfer id seen in heartbeats, and the term of that leader. */
   transferSeen: { term: Term; id: number };
   /** The snapshot whose files are being fetched. */
   downloading: SnapshotMeta | undefined;
@@ -173,7 +179,7 @@ export function createState(options: CoreOptions, recovered: Recovered): RaftSta
     leader: undefined,
     lastLeaderContact: recovered.firstStart ? never : now,
     electionDeadline: MonotonicMs(now + firstWait + prng.next() * (electionTimeoutMs / 2)),
-    transferSeen: { term: hardState.term, id: 0 },
+    transferSeen: { term: hardState.term, id: TRANSFER_FORGOTTEN },
     downloading: undefined,
     announcedFormats: new Map(),
     leaseEpochs: 0,
@@ -199,9 +205,24 @@ export function selfIsVoter(state: RaftState): boolean {
   return isVoter(configurationOfState(state), id) && counts(state, id, incarnation);
 }
 
+/**
+ * Whether this node is left out of a configuration that it does not know to be committed. It must
+ * go on campaigning: the entry may be on no other disk, and then nobody else can be elected
+ * (dissertation §4.2.2).
+ */
+export function selfIsLeaving(state: RaftState): boolean {
+  const { id, incarnation } = state.options;
+  const { configurations, commitIndex } = state;
+  if (membersOf(configurationOfState(state)).has(id)) return false;
+  return configurations
+    .since(commitIndex)
+    .some((one) => isVoter(one.configuration, id) && isBoundTo(one.configuration, id, incarnation));
+}
+
 /** May this node campaign? Not as a learner, a stranger, an empty disk or half a snapshot. */
 export function mayCampaign(state: RaftState): boolean {
-  return state.joined && selfIsVoter(state) && state.downloading === undefined;
+  const eligible = selfIsVoter(state) || selfIsLeaving(state);
+  return state.joined && eligible && state.downloading === undefined;
 }
 
 /** How long a voter stays loyal to a leader it has heard (dissertation §4.2.3, §6.4.1). */
@@ -233,6 +254,12 @@ export function matchIndexOf(state: RaftState, leader: Leader, peer: PeerId): Lo
   }
   return leader.progress.get(peer)?.matchIndex ?? LogIndex(0);
 }
+
+/**
+ * After a restart nobody knows which transfers of that term were given up: none is obeyed until a
+ * heartbeat says where they stand.
+ */
+export const TRANSFER_FORGOTTEN = Number.POSITIVE_INFINITY;
 
 /** braft raft_election_heartbeat_factor. */
 const HEARTBEATS_PER_ELECTION_TIMEOUT = 10;

@@ -21,7 +21,6 @@ import {
 } from './follower.ts';
 import { LogIndex, MonotonicMs, Term, type LogIndex as Index } from './ids.ts';
 import {
-  evaluateReadonly,
   handleAppendResponse,
   handleFetched,
   handleHeartbeatResponse,
@@ -34,6 +33,7 @@ import {
 import type { Message, SnapshotMeta } from './message.ts';
 import { Outbox } from './outbox.ts';
 import { handleRead } from './reads.ts';
+import { evaluateReadonly } from './replication.ts';
 import { resetElectionDeadline, type RaftState } from './state.ts';
 import { becomeFollower, reasonOf } from './step-down.ts';
 import { handleTransfer, resign } from './transfer.ts';
@@ -236,7 +236,8 @@ function handleCampaign(
   event: Extract<Event, { type: 'campaign' }>,
 ): void {
   const { ticket, electionTimeoutMs } = event;
-  if (state.role.type !== 'follower') {
+  // A node that asks for pre-votes is a follower still, to its users as in braft.
+  if (state.role.type !== 'follower' && state.role.type !== 'preCandidate') {
     return out.refuse(ticket, reasonOf('EPERM', 'is not follower'));
   }
   const sum = state.timing.electionTimeoutMs + state.timing.clockDriftMaxMs;

@@ -47,16 +47,20 @@ export function advanceTransfer(state: RaftState, out: Outbox, leader: Leader): 
   sendTimeoutNow(state, out, leader, transfer.target);
 }
 
-/** Gives up a transfer that took too long: this node leads on in the same term. */
-export function expireTransfer(state: RaftState, out: Outbox, leader: Leader): void {
+/**
+ * Gives up a transfer that took too long: this node leads on in the same term. Returns whether it
+ * did.
+ */
+export function expireTransfer(state: RaftState, out: Outbox, leader: Leader): boolean {
   const { transfer } = leader;
-  if (transfer === undefined || state.now < transfer.deadline) return;
+  if (transfer === undefined || state.now < transfer.deadline) return false;
   // A higher id voids the TimeoutNow that may still be on its way; the lease waits for that.
   leader.transferId++;
-  leader.leaseBlockedBy = { peer: transfer.target, transferId: leader.transferId };
+  leader.leaseBlockedBy.set(transfer.target, leader.transferId);
   leader.leaseEpoch = ++state.leaseEpochs;
   const reason = reasonOf('ERAFTTIMEDOUT', `transfer to ${transfer.target} timed out`);
   setTransfer(state, out, { leader, transfer: undefined, reason });
+  return true;
 }
 
 /**
