@@ -170,6 +170,38 @@ describe('dissertation §9.6 pre-vote and §6.2 check quorum', () => {
     expect(cluster.state('b').hardState.term).toBe(term);
   });
 
+  it('a voter that restarts stays loyal to the leader it may have heard (§4.2.3, §6.4)', () => {
+    const cluster = new CoreCluster('abc');
+    cluster.elect('a');
+    cluster.run(300);
+    cluster.restart('b');
+    const ask = (preVote: boolean): void => {
+      cluster.receive({
+        type: 'voteRequest',
+        term: Term(3),
+        from: peer('c'),
+        fromIncarnation: diskOf('c'),
+        to: peer('b'),
+        toIncarnation: diskOf('b'),
+        preVote,
+        lastLog: { term: Term(9), index: LogIndex(99) },
+        triggered: false,
+      });
+    };
+    const answers: unknown[] = [];
+    cluster.deliver = (message) => {
+      if (message.type === 'voteResponse') answers.push(message.rejectedByLease);
+      return true;
+    };
+    ask(true);
+    ask(false);
+    cluster.settle();
+    cluster.now += 1_100;
+    ask(true);
+    cluster.settle();
+    expect(answers).toEqual([true, true, false]);
+  });
+
   it('a stall of three seconds on a follower and on the leader changes no term', () => {
     const cluster = new CoreCluster('abc');
     cluster.run(3_000);

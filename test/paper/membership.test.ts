@@ -97,6 +97,23 @@ describe('§6 cluster membership changes', () => {
     expect(configuration.outgoing).toBeUndefined();
   });
 
+  it('a change is not done when an entry before its own is committed', () => {
+    const cluster = new CoreCluster('abc');
+    cluster.elect('a');
+    cluster.run(300);
+    cluster.propose('a', 'before');
+    const ticket = cluster.change('a', { target: { type: 'removeVoter', peer: peer('c') } });
+    const { index } = cluster.state('a').configurations.latest();
+    cluster.deliver = (message) =>
+      message.type !== 'appendRequest' || message.entries.every(({ id }) => id.index < index);
+    cluster.settle();
+    expect(cluster.committed('a')).toEqual(['before']);
+    expect(cluster.answers.get(ticket)).toBeUndefined();
+    cluster.heal();
+    cluster.run(500);
+    expect(cluster.answers.get(ticket)).toEqual({ type: 'done', newVoters: ['a', 'b'] });
+  });
+
   it('a leader that removes itself hands over once the entry is committed', () => {
     const cluster = new CoreCluster('abc');
     cluster.elect('a');

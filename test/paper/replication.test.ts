@@ -117,11 +117,13 @@ describe('§5.3 log replication', () => {
       fromIncarnation: diskOf('c'),
       to: peer('b'),
       toIncarnation: diskOf('b'),
-      previous: { term: Term(0), index: LogIndex(0) },
+      previous: cluster.state('b').log.lastId(),
       entries: [],
       commitIndex: LogIndex(0),
     });
     expect(cluster.state('b').leader).toBe(peer('a'));
+    const answer = cluster.messages.at(-1);
+    expect(answer).toMatchObject({ to: peer('c'), outcome: { accepted: false } });
   });
 });
 
@@ -177,6 +179,35 @@ describe('§7 log compaction', () => {
 });
 
 describe('§7: appends in flight and compaction', () => {
+  it('a snapshot of what a follower already holds takes nothing away that comes after it', () => {
+    const cluster = new CoreCluster('abc');
+    cluster.elect('a');
+    cluster.run(300);
+    for (const text of ['x', 'y', 'z']) cluster.propose('a', text);
+    cluster.settle();
+    saveSnapshot(cluster, 'a');
+    const { snapshot: meta, hardState } = cluster.state('a');
+    if (meta === undefined) throw new Error('no snapshot was saved');
+    cluster.deliver = ({ type }) => type !== 'heartbeatRequest';
+    const { term, index } = cluster.state('c').log.lastId();
+    const commitBefore = cluster.state('c').commitIndex;
+    const ends = { from: peer('a'), to: peer('c'), toIncarnation: diskOf('c') };
+    const lastIncluded = { term, index: LogIndex(index - 1) };
+    cluster.receive({
+      type: 'installSnapshotRequest',
+      term: hardState.term,
+      fromIncarnation: diskOf('a'),
+      ...ends,
+      meta: { ...meta, lastIncluded },
+      copyId: 'copy',
+    });
+    cluster.settle();
+    expect(commitBefore).toBeLessThan(lastIncluded.index);
+    expect(cluster.state('c').commitIndex).toBe(lastIncluded.index);
+    expect(cluster.state('c').log.lastId()).toEqual({ term, index });
+    expect(cluster.node('c').disk.entries.map(({ id }) => id.index)).toEqual([index]);
+  });
+
   it('a follower whose appends were lost before they were compacted gets a snapshot', () => {
     const cluster = new CoreCluster('abc', { core: { inFlightEntriesMax: 4 } });
     cluster.elect('a');
@@ -270,6 +301,15 @@ describe('dissertation §6.4 linearizable reads', () => {
     cluster.now += 20;
     const late = cluster.read('a', 'lease');
     expect(cluster.answers.get(late)).toBeUndefined();
+  });
+
+  it('the lease ends when a transfer starts, before the target may know', () => {
+    const cluster = new CoreCluster('abc', { core: { leaderLease: true } });
+    cluster.elect('a');
+    cluster.run(200);
+    cluster.transfer('a', 'c');
+    const ticket = cluster.read('a', 'lease');
+    expect(cluster.answers.get(ticket)).toBeUndefined();
   });
 
   describe('after transfers that failed, the lease waits until every target has heard so', () => {

@@ -85,14 +85,15 @@ export function effectText(effect: Effect): readonly [what: string, details: str
 
 /** All that matters of one node, in one line. */
 export function statusText(state: RaftState): string {
-  const { log, hardState, commitIndex } = state;
+  const { log, hardState, commitIndex, durableIndex } = state;
   const { index, configuration } = state.configurations.latest();
   const vote = hardState.votedFor === undefined ? '-' : letterOf(hardState.votedFor);
   const leader = state.leader === undefined ? '-' : letterOf(state.leader);
   return [
     roleName(state.role).padEnd(12),
     `term=${String(hardState.term)} vote=${vote} leader=${leader}`,
-    `log=${String(log.firstIndex())}..${idText(log.lastId())} commit=${String(commitIndex)}`,
+    `log=${String(log.firstIndex())}..${idText(log.lastId())} durable=${String(durableIndex)}`,
+    `commit=${String(commitIndex)}`,
     `config=${configurationText(configuration)} of ${String(index)}`,
   ].join(' ');
 }

@@ -210,7 +210,7 @@ export function selfIsVoter(state: RaftState): boolean {
  * go on campaigning: the entry may be on no other disk, and then nobody else can be elected
  * (dissertation §4.2.2).
  */
-export function selfIsLeaving(state: RaftState): boolean {
+function selfIsLeaving(state: RaftState): boolean {
   const { id, incarnation } = state.options;
   const { configurations, commitIndex } = state;
   if (membersOf(configurationOfState(state)).has(id)) return false;
