@@ -65,6 +65,21 @@ describe('changes of the configuration', () => {
     expect(next.machine.texts).toEqual(['kept', 'more']);
   });
 
+  it('a former member is added again by a leader that has never led it', async () => {
+    const nodes = await started('abc');
+    const first = await nodes.leader();
+    const [next, former] = [...nodes.members.values()].filter((one) => one !== first);
+    if (next === undefined || former === undefined) throw new Error('two followers expected');
+    await nodes.during(first.node.removePeer(former.node.peer));
+    await nodes.during(first.node.transferLeadershipTo(next.node.peer));
+    await nodes.clock.advance(1_000);
+    await nodes.during(next.node.addPeer(former.node.peer));
+    expect(next.node.listPeers()).toContain(former.node.peer);
+    await nodes.apply(next, 'together again');
+    await nodes.clock.advance(1_000);
+    expect(former.machine.texts).toContain('together again');
+  });
+
   it('a removed member that hears nothing more cannot raise the term of the group', async () => {
     const nodes = await started('abc');
     const leader = await nodes.leader();

@@ -5,7 +5,7 @@ import { Node } from '../../server/raft/node/node.ts';
 import type { NodeOptions } from '../../server/raft/node/node-options.ts';
 import { openStorage } from '../../server/raft/storage/open-storage.ts';
 import { fetchSnapshot } from '../../server/raft/transport/snapshot-copier.ts';
-import type { PeerId } from '../../server/raft/core/ids.ts';
+import type { Incarnation, PeerId } from '../../server/raft/core/ids.ts';
 import type { NodeError } from '../../server/raft/node/state-machine.ts';
 import type { Transport } from '../../server/raft/transport/transport.ts';
 import { auditedStateMachine } from './audited-state-machine.ts';
@@ -31,6 +31,7 @@ export type CounterNodeParts = {
     /** Its disk is empty and it waits to be added. */
     readonly isJoining: boolean;
     readonly promises: DiskPromises;
+    readonly identified: (incarnation: Incarnation) => void;
   };
   readonly clock: SimulatedClock;
   readonly transport: Transport;
@@ -96,6 +97,7 @@ export async function startCounterNode(parts: CounterNodeParts): Promise<Counter
     drawIncarnation: () => `disk-${server.number}-${server.starts}`,
     segmentBytesMax: settings.segmentBytesMax,
   });
+  server.identified(storage.identity.current().incarnation);
   const machine = new CounterMachine(server.disk, clock);
   const node = new Node<PendingWrite>(GROUP, peer);
   const watch = { peer, observer, stateHash: () => machine.stateHash(), onError: parts.onError };

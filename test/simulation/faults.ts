@@ -3,6 +3,7 @@ import type { Fault } from './fault-plan.ts';
 import { SimulationRandom } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { FaultKind } from './settings.ts';
+import type { SimulatedOperator } from './simulated-operator.ts';
 import type { SimulatedServer } from './simulated-server.ts';
 
 /** What faults act upon. */
@@ -12,6 +13,9 @@ export type FaultTargets = {
   readonly servers: readonly SimulatedServer[];
   readonly calm: NetworkQuality;
   readonly syncMs: number;
+  readonly operator: SimulatedOperator;
+  /** Damages the disk of a server that does not run; says whether it could. */
+  readonly damage: (server: SimulatedServer, random: SimulationRandom) => boolean;
   /** Starts a server again after `delayMs`, unless it runs. */
   readonly restartAfter: (server: SimulatedServer, delayMs: number) => void;
 };
@@ -32,6 +36,9 @@ export function inject(fault: Fault, targets: FaultTargets): boolean {
   }
   if (isIn(['slowDisk', 'syncError', 'diskFull'], fault)) {
     return injectDiskFault(fault, victim, details);
+  }
+  if (isIn(['membership', 'diskLoss', 'damage'], fault)) {
+    return injectMemberFault(fault, victim, details);
   }
   return injectRequest(fault, victim, { targets, leader });
 }
@@ -70,6 +77,21 @@ function injectProcessFault(fault: Fault, victim: SimulatedServer, targets: Faul
   targets.network.detach(victim.peer);
   targets.restartAfter(victim, fault.durationMs);
   return true;
+}
+
+function injectMemberFault(
+  fault: Fault,
+  victim: SimulatedServer,
+  { targets, random }: Details,
+): boolean {
+  const { operator, network, damage, restartAfter } = targets;
+  if (fault.kind === 'membership') return operator.change();
+  if (fault.kind === 'diskLoss') return operator.loseDisk(victim);
+  if (!operator.suspect(victim)) return false;
+  victim.kill();
+  network.detach(victim.peer);
+  restartAfter(victim, fault.durationMs);
+  return damage(victim, random);
 }
 
 function injectCut(fault: Fault, victim: SimulatedServer, { targets, random }: Details): boolean {

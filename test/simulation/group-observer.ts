@@ -6,10 +6,9 @@ import { peersText } from '../../server/raft/core/peer-id.ts';
 import { LogIndex, type PeerId } from '../../server/raft/core/ids.ts';
 import type { RaftState } from '../../server/raft/core/state.ts';
 import type { AddressedMessage } from '../../server/raft/transport/transport.ts';
-import { CommittedLog, type Committer } from './checkers/committed-log.ts';
+import { CommittedLog, type Committer, type DiskLookup } from './checkers/committed-log.ts';
 import { ConfigurationRules } from './checkers/configuration-rules.ts';
 import { CounterHistory, type Write } from './checkers/counter-history.ts';
-import type { DiskPromises } from './checkers/disk-promises.ts';
 import { ElectionSafety } from './checkers/election-safety.ts';
 import { LogMatching } from './checkers/log-matching.ts';
 import { StateMachineSafety } from './checkers/state-machine-safety.ts';
@@ -33,13 +32,13 @@ export class GroupObserver {
   readonly configurations: ConfigurationRules;
   readonly committed: CommittedLog;
   readonly machines: StateMachineSafety;
-  readonly #diskOf: (peer: PeerId) => DiskPromises | undefined;
+  readonly #diskOf: DiskLookup;
   #failure: Error | undefined;
   readonly #onFailure: () => void;
 
   constructor(options: {
     readonly initialVoters: ReadonlySet<PeerId>;
-    readonly diskOf: (peer: PeerId) => DiskPromises | undefined;
+    readonly diskOf: DiskLookup;
     readonly writesIn: (data: Uint8Array) => readonly Write[];
     /** Called at the first violation. */
     readonly onFailure: () => void;
@@ -115,8 +114,11 @@ export class GroupObserver {
 
   #look(state: RaftState, before: BeforeStep, effect: Effect): void {
     if (effect.type === 'persist') this.#persisting(state, before, effect);
-    else if (effect.type === 'commit') this.committed.committed(committerOf(state), effect.index);
-    else if (effect.type === 'roleChanged' && effect.role === 'leader') {
+    else if (effect.type === 'commit') {
+      // One that commits its own removal has stepped down by the end of the step.
+      const isLeader = before.wasLeader || state.role.type === 'leader';
+      this.committed.committed({ ...committerOf(state), isLeader }, effect.index);
+    } else if (effect.type === 'roleChanged' && effect.role === 'leader') {
       if (effect.previousRole === 'transferring') return;
       this.elections.leads(state.options.id, effect.term);
       this.committed.leaderElected(committerOf(state));

@@ -19,6 +19,8 @@ function seedsFrom(text: string): number[] {
 async function main(): Promise<void> {
   const seeds = seedsFrom(values.seed ?? values.seeds);
   const totals = { counted: 0, violations: 0, faults: 0, completed: 0, leaderChanges: 0 };
+  const faultsByKind: Record<string, number> = {};
+  let memberChanges = 0;
   const startedAt = performance.now();
   let simulatedMs = 0;
   for (const seed of seeds) {
@@ -32,6 +34,10 @@ async function main(): Promise<void> {
     totals.faults += result.faults;
     totals.completed += result.completed;
     totals.leaderChanges += result.leaderChanges;
+    memberChanges += result.memberChanges;
+    for (const [kind, count] of Object.entries(result.faultsByKind)) {
+      faultsByKind[kind] = (faultsByKind[kind] ?? 0) + count;
+    }
     if (result.counted) totals.counted++;
     if (result.violation === undefined) continue;
     totals.violations++;
@@ -39,7 +45,15 @@ async function main(): Promise<void> {
     console.log(`replay with: npm run simulate -- --seed ${seed} --trace`);
   }
   const speed = Math.round(simulatedMs / (performance.now() - startedAt));
-  console.log(JSON.stringify({ seeds: seeds.length, ...totals, timesRealTime: speed }));
+  console.log(
+    JSON.stringify({
+      seeds: seeds.length,
+      ...totals,
+      memberChanges,
+      faultsByKind,
+      timesRealTime: speed,
+    }),
+  );
   if (totals.violations > 0) process.exitCode = 1;
 }
 

@@ -5,12 +5,18 @@ import { LogIndex } from '../../server/raft/core/ids.ts';
 import type { Settings } from './settings.ts';
 import type { Effect } from '../../server/raft/core/effect.ts';
 
-/** The core with a bug in it, as the simulation runs it. */
-export type Mutant = { readonly name: string; readonly step: typeof step };
+/** The product with a bug in it, as the simulation runs it. */
+export type Mutant = {
+  readonly name: string;
+  readonly step?: typeof step;
+  /** How its world differs from that of the others. */
+  readonly settings?: Partial<Settings>;
+};
 
 /** Much that can depose a leader behind its back, one register, no leases. */
 export const MUTANT_SETTINGS: Partial<Settings> = {
   servers: 5,
+  spares: 0,
   clients: 10,
   thinkMs: 100,
   registers: 1,
@@ -60,6 +66,17 @@ export const MUTANTS: readonly Mutant[] = [
       if (event.type !== 'read' || state.role.type !== 'leader') return step(state, event);
       const index = LogIndex(state.commitIndex);
       return [{ type: 'readReady', ticket: event.ticket, index, byLease: false }];
+    },
+  },
+  {
+    name: 'does not check its log records',
+    settings: {
+      forgedChecksums: true,
+      faultKinds: new Set(['damage', 'kill', 'partition']),
+      // Many closed segments, whose records stay to be read again.
+      segmentBytesMax: 1_024,
+      snapshotLogBytes: 0,
+      snapshotIntervalMs: 0,
     },
   },
 ];

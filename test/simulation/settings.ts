@@ -1,7 +1,7 @@
 import { SimulationRandom } from './random.ts';
 
-/** What can go wrong while a simulation runs; each seed draws a subset (swarm testing). */
-export const FAULT_KINDS = [
+/** What can go wrong in a group of fixed members; each seed draws a subset (swarm testing). */
+const STEADY_KINDS = [
   'kill',
   'powerLoss',
   'pause',
@@ -20,12 +20,20 @@ export const FAULT_KINDS = [
   'readonly',
 ] as const;
 
+/** What changes or replaces members. */
+const MEMBER_KINDS = ['membership', 'diskLoss', 'damage'] as const;
+
+export const FAULT_KINDS = [...STEADY_KINDS, ...MEMBER_KINDS] as const;
+
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** How one simulated group is built and what it goes through. */
 export type Settings = {
   readonly seed: number;
+  /** Voters at the start. */
   readonly servers: number;
+  /** Servers that run and wait to be added. */
+  readonly spares: number;
   readonly clients: number;
   /** Mean time between two operations of one client. */
   readonly thinkMs: number;
@@ -45,6 +53,8 @@ export type Settings = {
   readonly inFlightEntriesMax: number;
   readonly latencyMs: number;
   readonly syncMs: number;
+  /** Damaged log records have checksums that fit, as if nobody checked them. */
+  readonly forgedChecksums: boolean;
 };
 
 const SERVER_COUNTS = [1, 3, 3, 3, 3, 3, 5, 5] as const;
@@ -54,6 +64,16 @@ const APPEND_BYTES = [64, 1_024, 65_536] as const;
 
 /** The settings of a seed. Each kind of fault is on in half of the seeds. */
 export function drawSettings(seed: number): Settings {
+  const steady = drawSteadySettings(seed);
+  const random = new SimulationRandom(seed, 'members');
+  const kinds = MEMBER_KINDS.filter(() => random.chance(0.5));
+  const faultKinds = new Set([...steady.faultKinds, ...kinds]);
+  const spares = kinds.includes('membership') ? random.integer(1, 3) : 0;
+  return { ...steady, faultKinds, spares };
+}
+
+/** Those of a group whose members stay the same. */
+export function drawSteadySettings(seed: number): Settings {
   const random = new SimulationRandom(seed, 'settings');
   const clients = random.integer(3, 10);
   const leaderLease = random.chance(0.5);
@@ -61,6 +81,8 @@ export function drawSettings(seed: number): Settings {
   return {
     seed,
     servers: random.pick(SERVER_COUNTS) ?? 3,
+    spares: 0,
+    forgedChecksums: false,
     clients,
     thinkMs: (clients * 1000) / random.integer(20, 40),
     registers: random.integer(1, 5),
@@ -84,7 +106,7 @@ export function drawSettings(seed: number): Settings {
 const DEPOSING: readonly FaultKind[] = ['kill', 'powerLoss', 'pause', 'partition', 'transfer'];
 
 function drawKinds(random: SimulationRandom): ReadonlySet<FaultKind> {
-  const kinds = new Set(FAULT_KINDS.filter(() => random.chance(0.5)));
+  const kinds = new Set<FaultKind>(STEADY_KINDS.filter(() => random.chance(0.5)));
   if (!DEPOSING.some((kind) => kinds.has(kind))) kinds.add(random.pick(DEPOSING) ?? 'kill');
   return kinds;
 }

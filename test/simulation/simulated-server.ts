@@ -1,4 +1,4 @@
-import type { PeerId } from '../../server/raft/core/ids.ts';
+import type { Incarnation, PeerId } from '../../server/raft/core/ids.ts';
 import { SimulatedDisk, type DiskOperation } from '../support/simulated-disk.ts';
 import { DiskPromises } from './checkers/disk-promises.ts';
 import type { CounterRequest, CounterResponse } from './counter-service.ts';
@@ -31,8 +31,8 @@ export class SimulatedServer {
   failingSyncs = 0;
   /** Started with nothing on disk and waiting to be added. */
   isJoining = false;
-  /** Damaged beyond repair: stays down. */
-  isLost = false;
+  /** What each disk that this server ever had has promised, by its incarnation. */
+  readonly #disks = new Map<Incarnation, DiskPromises>();
   readonly #scheduler: Scheduler;
   readonly #random: SimulationRandom;
   readonly #startNode: StartNode;
@@ -95,6 +95,17 @@ export class SimulatedServer {
     this.promises = new DiskPromises(`${this.peer} (disk ${this.starts})`);
     this.isJoining = true;
     this.diskIsFaulty = false;
+  }
+
+  /** The disk that is there calls itself so. */
+  identified(incarnation: Incarnation): void {
+    this.#disks.set(incarnation, this.promises);
+  }
+
+  /** What a disk of this server promised, wiped or not; the present one when none is named. */
+  promisesOf(incarnation: Incarnation | undefined): DiskPromises {
+    const named = incarnation === undefined ? undefined : this.#disks.get(incarnation);
+    return named ?? this.promises;
   }
 
   /** Hands a client's request to the node; false when nothing listens. */

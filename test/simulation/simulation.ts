@@ -6,15 +6,17 @@ import { decodeWrites } from './counter-machine.ts';
 import { startCounterNode, type CounterNode } from './counter-node.ts';
 import { ClientNetwork } from './counter-service.ts';
 import { planFaults } from './fault-plan.ts';
+import { flipSomeBit, forgeSomeRecord } from './damage.ts';
 import { inject } from './faults.ts';
 import { GroupObserver } from './group-observer.ts';
 import { SimulatedNetwork, type NetworkQuality } from './network.ts';
 import type { ProcessGate } from './process-gate.ts';
 import { SimulationRandom } from './random.ts';
 import { Scheduler } from './scheduler.ts';
-import { drawSettings, type Settings } from './settings.ts';
+import { drawSettings, type FaultKind, type Settings } from './settings.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedClock } from './simulated-clock.ts';
+import { SimulatedOperator } from './simulated-operator.ts';
 import { SimulatedServer } from './simulated-server.ts';
 import { Trace } from './trace.ts';
 
@@ -29,6 +31,9 @@ export type SimulationResult = {
   readonly completed: number;
   readonly leaderChanges: number;
   readonly events: number;
+  /** Configurations with other members than the one before. */
+  readonly memberChanges: number;
+  readonly faultsByKind: Readonly<Partial<Record<FaultKind, number>>>;
   /** Enough happened for the run to prove something. */
   readonly counted: boolean;
   readonly lines: readonly string[];
@@ -47,7 +52,7 @@ const DEFAULT_MS = 60_000;
 const FAULTS_MIN = 4;
 const COMPLETED_MIN = 100;
 /** How long a healed group may need, in election timeouts. */
-const HEALING_TIMEOUTS = 20;
+const HEALING_TIMEOUTS = 40;
 const RESTART_AGAIN_MS = 1_000;
 
 /** Runs one seed from start to end; never rejects because of a violation. */
@@ -67,7 +72,9 @@ class Simulation {
   readonly #clients: readonly SimulatedClient[];
   readonly #calm: NetworkQuality;
   readonly #random: SimulationRandom;
-  #faults = 0;
+  readonly #initialVoters: ReadonlySet<PeerId>;
+  readonly #operator: SimulatedOperator;
+  readonly #faults = new Map<FaultKind, number>();
 
   constructor(options: SimulationOptions) {
     const { seed } = options;
@@ -76,15 +83,16 @@ class Simulation {
     this.#random = new SimulationRandom(seed, 'processes');
     this.#scheduler = new Scheduler(new SimulationRandom(seed, 'order'));
     this.#trace = new Trace(() => this.#scheduler.now(), options.readable ?? false);
-    const { latencyMs, servers } = this.#settings;
+    const { latencyMs, servers, spares } = this.#settings;
     this.#calm = {
       ...{ latencyMs, jitterMs: latencyMs / 2 },
       ...{ lossChance: 0, duplicateChance: 0, reorderChance: 0 },
     };
-    const peers = Array.from({ length: servers }, (_, number) => peerOf(number));
+    const peers = Array.from({ length: servers + spares }, (_, number) => peerOf(number));
+    this.#initialVoters = new Set(peers.slice(0, servers));
     this.#observer = new GroupObserver({
-      initialVoters: new Set(peers),
-      diskOf: (peer) => this.#serverOf(peer)?.promises,
+      initialVoters: this.#initialVoters,
+      diskOf: (peer, incarnation) => this.#serverOf(peer)?.promisesOf(incarnation),
       writesIn: decodeWrites,
       onFailure: () => {
         this.#scheduler.stop();
@@ -101,6 +109,7 @@ class Simulation {
     });
     this.#servers = peers.map((peer, number) => this.#newServer(peer, number));
     this.#clients = this.#newClients();
+    this.#operator = this.#newOperator();
   }
 
   async run(): Promise<SimulationResult> {
@@ -122,12 +131,32 @@ class Simulation {
   }
 
   #newServer(peer: PeerId, number: number): SimulatedServer {
-    return new SimulatedServer({
+    const server = new SimulatedServer({
       ...{ peer, number, scheduler: this.#scheduler },
       random: new SimulationRandom(this.#settings.seed, `server ${number}`),
       speed: { syncMs: this.#settings.syncMs, otherMs: 0.02 },
-      startNode: (server, gate) => this.#startNode(server, gate),
+      startNode: (starting, gate) => this.#startNode(starting, gate),
     });
+    server.isJoining = !this.#initialVoters.has(peer);
+    return server;
+  }
+
+  #newOperator(): SimulatedOperator {
+    const surroundings = {
+      ...{ scheduler: this.#scheduler, trace: this.#trace, observer: this.#observer },
+      servers: this.#servers,
+      stop: (server: SimulatedServer) => {
+        server.kill();
+        this.#network.detach(server.peer);
+      },
+      start: (server: SimulatedServer) => {
+        this.#start(server);
+      },
+    };
+    return new SimulatedOperator(
+      surroundings,
+      new SimulationRandom(this.#settings.seed, 'operator'),
+    );
   }
 
   #newClients(): readonly SimulatedClient[] {
@@ -166,7 +195,7 @@ class Simulation {
       ...{ server, observer: this.#observer, settings: this.#settings },
       clock: new SimulatedClock(this.#scheduler, gate, { rate, startMs }),
       transport: this.#network.attach(server.peer, gate),
-      initialVoters: new Set(this.#servers.map(({ peer }) => peer)),
+      initialVoters: this.#initialVoters,
       drawSeed: () => this.#random.bits(),
       step: this.#options.step ?? step,
       onError: ({ type, error: cause }) => {
@@ -177,9 +206,14 @@ class Simulation {
 
   #start(server: SimulatedServer): void {
     this.#trace.event(() => `${server.peer} starts`);
-    server.start().catch((error: unknown) => {
-      this.#nodeFailed(server, error instanceof Error ? (error.stack ?? '') : String(error));
-    });
+    server.start().then(
+      () => {
+        this.#operator.started(server);
+      },
+      (error: unknown) => {
+        this.#nodeFailed(server, error instanceof Error ? (error.stack ?? '') : String(error));
+      },
+    );
   }
 
   /** A node may stop because of its disk, and for no other reason. */
@@ -188,7 +222,7 @@ class Simulation {
     if (!server.diskIsFaulty) this.#observer.fail(new Error(`${server.peer} stopped: ${reason}`));
     server.kill();
     this.#network.detach(server.peer);
-    this.#restartAfter(server, RESTART_AGAIN_MS);
+    if (!this.#operator.failed(server)) this.#restartAfter(server, RESTART_AGAIN_MS);
   }
 
   #restartAfter(server: SimulatedServer, delayMs: number): void {
@@ -201,6 +235,8 @@ class Simulation {
     const targets = {
       ...{ scheduler: this.#scheduler, network: this.#network, servers: this.#servers },
       ...{ calm: this.#calm, syncMs: this.#settings.syncMs },
+      operator: this.#operator,
+      damage: (server: SimulatedServer, random: SimulationRandom) => this.#damage(server, random),
       restartAfter: (server: SimulatedServer, delayMs: number) => {
         this.#restartAfter(server, delayMs);
       },
@@ -208,9 +244,19 @@ class Simulation {
     for (const fault of planFaults(this.#settings, endMs)) {
       this.#scheduler.after(fault.atMs, () => {
         this.#trace.event(() => `fault ${fault.number}: ${fault.kind}`);
-        if (inject(fault, targets)) this.#faults++;
+        if (!inject(fault, targets)) return;
+        this.#faults.set(fault.kind, (this.#faults.get(fault.kind) ?? 0) + 1);
       });
     }
+  }
+
+  #damage(server: SimulatedServer, random: SimulationRandom): boolean {
+    const damage = this.#settings.forgedChecksums ? forgeSomeRecord : flipSomeBit;
+    const where = damage(server.disk, random);
+    if (where === undefined) return false;
+    this.#trace.event(() => `${server.peer} damaged: ${where}`);
+    server.diskIsFaulty = true;
+    return true;
   }
 
   /** Mends everything; the group must then agree within a bounded time (TigerBeetle's liveness). */
@@ -242,36 +288,51 @@ class Simulation {
 
   /** What keeps the healed group from being in agreement. */
   #disagreement(): string | undefined {
-    const nodes = this.#servers.map((server) => server.node());
-    const leaders = nodes.filter((node) => node?.node.isLeader() === true);
+    const leaders = this.#servers.filter((server) => server.node()?.node.isLeader() === true);
     if (leaders.length !== 1) return `${leaders.length} leaders`;
+    if (!this.#operator.isIdle()) return 'the operator has not finished';
     if (this.#clients.some((client) => client.isBusy())) return 'a call is not answered';
-    const last = this.#observer.committed.lastIndex();
-    for (const [number, node] of nodes.entries()) {
-      if (node === undefined) return `server ${number} does not run`;
-      if (node.pending() > 0) return `server ${number} owes ${node.pending()} answers`;
-      const { knownAppliedIndex, state } = node.node.status();
-      if (knownAppliedIndex !== LogIndex(last)) {
-        return `server ${number} (${state}) applied ${knownAppliedIndex} of ${last}`;
-      }
-      if (node.machine.stateHash() !== nodes[0]?.machine.stateHash()) return 'states differ';
+    const { voters, learners, outgoing } = this.#observer.configurations.latest();
+    if (outgoing !== undefined) return 'joint consensus has not ended';
+    for (const peer of [...voters, ...learners]) {
+      const problem = this.#memberProblem(this.#serverOf(peer), leaders[0]?.node());
+      if (problem !== undefined) return `${peer} ${problem}`;
     }
     return undefined;
   }
 
+  /** What keeps a member from being like its leader. */
+  #memberProblem(
+    server: SimulatedServer | undefined,
+    leader: CounterNode | undefined,
+  ): string | undefined {
+    const node = server?.node();
+    const last = this.#observer.committed.lastIndex();
+    if (node === undefined) return 'does not run';
+    if (node.pending() > 0) return `owes ${node.pending()} answers`;
+    const { knownAppliedIndex, state } = node.node.status();
+    if (knownAppliedIndex !== LogIndex(last)) {
+      return `(${state}) applied ${knownAppliedIndex} of ${last}`;
+    }
+    return node.machine.stateHash() === leader?.machine.stateHash() ? undefined : 'differs';
+  }
+
   #result(): SimulationResult {
     const completed = this.#clients.reduce((sum, client) => sum + client.completed(), 0);
+    const faults = [...this.#faults.values()].reduce((sum, count) => sum + count, 0);
     const leaderChanges = this.#observer.elections.changes();
     const simulatedMs = this.#scheduler.now();
     const counted =
       simulatedMs >= DEFAULT_MS &&
-      this.#faults >= FAULTS_MIN &&
+      faults >= FAULTS_MIN &&
       completed >= COMPLETED_MIN &&
       leaderChanges >= 1;
     const failure = this.#observer.failure();
     return {
-      ...{ seed: this.#settings.seed, simulatedMs, faults: this.#faults, completed, leaderChanges },
+      ...{ seed: this.#settings.seed, simulatedMs, faults, completed, leaderChanges },
       ...{ counted, traceHash: this.#trace.hash(), events: this.#scheduler.events() },
+      memberChanges: this.#observer.configurations.changes(),
+      faultsByKind: Object.fromEntries(this.#faults),
       violation: failure?.message,
       lines: [...this.#trace.lines(), ...(failure === undefined ? [] : [failure.stack ?? ''])],
     };

@@ -7,19 +7,28 @@ import type {
   Transport,
 } from '../../server/raft/transport/transport.ts';
 
+type LocalMember = Parameters<Transport['register']>[0];
+
 /** Carries messages between nodes of one process, in order, one microtask later. */
 export class MemoryNetwork {
   readonly #receivers = new Map<string, Receiver>();
+  readonly #members = new Map<string, LocalMember>();
   /** Return false to lose a message. */
   deliver: (message: AddressedMessage) => boolean = () => true;
 
   /** What one node uses. */
   transport(): Transport {
     return {
-      register: ({ group, peer }, receiver) => {
-        this.#receivers.set(`${group} ${peer}`, receiver);
+      register: (member, receiver) => {
+        const key = `${member.group} ${member.peer}`;
+        this.#receivers.set(key, receiver);
+        this.#members.set(key, member);
+        queueMicrotask(() => {
+          this.#greet(key, member);
+        });
         return () => {
-          this.#receivers.delete(`${group} ${peer}`);
+          this.#receivers.delete(key);
+          this.#members.delete(key);
         };
       },
       send: (messages) => {
@@ -29,6 +38,15 @@ export class MemoryNetwork {
       },
       openCopy: ({ group, peer, copyId }) => this.#openCopy(`${group} ${peer}`, copyId),
     };
+  }
+
+  /** As when connections are made: a newcomer and the others of its group say who they are. */
+  #greet(key: string, member: LocalMember): void {
+    for (const [otherKey, other] of this.#members) {
+      if (otherKey === key || other.group !== member.group) continue;
+      this.#receivers.get(otherKey)?.announced(member.peer, member.announcement);
+      this.#receivers.get(key)?.announced(other.peer, other.announcement);
+    }
   }
 
   #carry(addressed: AddressedMessage): void {

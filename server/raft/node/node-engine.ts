@@ -1,4 +1,5 @@
 import { unreachable } from '../core/assert.ts';
+import { membersOf } from '../core/configuration.ts';
 import type { Effect, RoleChanged } from '../core/effect.ts';
 import type { LogEntry } from '../core/entry.ts';
 import type { Event, Ticket } from '../core/event.ts';
@@ -11,7 +12,7 @@ import type { Refusal } from '../core/refusal.ts';
 import { createState, type RaftState } from '../core/state.ts';
 import { step } from '../core/step.ts';
 import { asRaftError, RaftError } from '../error.ts';
-import type { AddressedMessage, ReceiveRefusal } from '../transport/transport.ts';
+import type { AddressedMessage, PeerAnnouncement, ReceiveRefusal } from '../transport/transport.ts';
 import { coreOptionsOf, resolveLimits, type Limits } from './defaults.ts';
 import { Driver } from './driver.ts';
 import { FsmCaller } from './fsm-caller.ts';
@@ -27,8 +28,8 @@ import type { NodeError } from './state-machine.ts';
 /** A message that waits for the identity to be durable, with all that came after it. */
 const HELD_MESSAGES_MAX = 10_000;
 
-/** Peers whose disk is remembered. */
-const HEARD_MAX = 1_000;
+/** Peers whose disk and formats are remembered, members aside. */
+const PEERS_REMEMBERED_MAX = 1_000;
 
 /**
  * The moving parts of one running node, wired: core, driver, disk, state machine, reads, snapshots.
@@ -156,10 +157,7 @@ export class NodeEngine<Context> {
     const { identity } = this.#options.storage;
     const verdict = checkMessage(identity.current(), addressed);
     if (verdict.type === 'refuse') return this.#refuse(verdict.reason);
-    const { from, fromIncarnation } = addressed.message;
-    if (this.#heard.size < HEARD_MAX || this.#heard.has(from)) {
-      this.#heard.set(from, fromIncarnation);
-    }
+    this.#hear(addressed.message.from, addressed.message.fromIncarnation);
     if (verdict.type === 'pass') {
       this.#deliver(addressed.message);
       return undefined;
@@ -175,6 +173,13 @@ export class NodeEngine<Context> {
         this.fail({ type: 'stable', error: asRaftError(error) });
       });
     return undefined;
+  }
+
+  /** A peer greeted and said which disk it speaks from and which formats it reads. */
+  announced(peer: PeerId, { incarnation, formatVersionMax }: PeerAnnouncement): void {
+    this.#hear(peer, incarnation);
+    if (!this.#mayRemember(this.state.announcedFormats, peer)) return;
+    this.driver.submit({ type: 'peerAnnounced', peer, incarnation, formatVersionMax });
   }
 
   /** The node stops working for good: it leads no more and answers nobody (braft on_error). */
@@ -240,6 +245,16 @@ export class NodeEngine<Context> {
     });
   }
 
+  /** Strangers choose their names: they must neither fill the memory nor keep members out of it. */
+  #mayRemember(peers: ReadonlyMap<PeerId, unknown>, peer: PeerId): boolean {
+    if (peers.size < PEERS_REMEMBERED_MAX || peers.has(peer)) return true;
+    return membersOf(this.state.configurations.latest().configuration).has(peer);
+  }
+
+  #hear(peer: PeerId, incarnation: Incarnation): void {
+    if (this.#mayRemember(this.#heard, peer)) this.#heard.set(peer, incarnation);
+  }
+
   #deliver(message: Message): void {
     this.driver.submit({ type: 'message', now: this.now(), message });
   }
@@ -269,11 +284,12 @@ export class NodeEngine<Context> {
   }
 
   /**
-   * A voter that the configuration does not bind yet may be bound in its own eyes, and refuses
-   * requests that name no disk: a candidate names the one it has heard, or nobody might ever win.
+   * A peer that the configuration does not bind, or binds no more, may be bound in its own eyes, and
+   * refuses requests that name no disk. So the one is named that it has been heard from: otherwise
+   * a candidate might never win, and a former member could not be added again.
    */
   #addressed(message: Message): Message {
-    if (message.type !== 'voteRequest' || message.toIncarnation !== undefined) return message;
+    if (message.toIncarnation !== undefined) return message;
     return { ...message, toIncarnation: this.#heard.get(message.to) };
   }
 

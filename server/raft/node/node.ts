@@ -295,8 +295,8 @@ export class Node<Context = unknown> implements NodeApi<Context> {
       unreachable: (peer) => {
         engine.driver.submit({ type: 'peerUnreachable', peer });
       },
-      announced: (peer, { incarnation, formatVersionMax }) => {
-        engine.driver.submit({ type: 'peerAnnounced', peer, incarnation, formatVersionMax });
+      announced: (peer, announcement) => {
+        engine.announced(peer, announcement);
       },
       openCopy: (copyId) => engine.snapshots.copySource(copyId),
     };

@@ -1,11 +1,20 @@
 import type { LogEntry } from '../../../server/raft/core/entry.ts';
-import { LogIndex, type LogId, type PeerId, type Term } from '../../../server/raft/core/ids.ts';
+import {
+  LogIndex,
+  type Incarnation,
+  type LogId,
+  type PeerId,
+  type Term,
+} from '../../../server/raft/core/ids.ts';
 import type { RaftLog } from '../../../server/raft/core/log.ts';
 import type { Configuration } from '../../../server/raft/core/membership.ts';
 import type { DiskPromises } from './disk-promises.ts';
 import { entryHash } from './entry-hash.ts';
 import type { LogMatching } from './log-matching.ts';
 import { check } from './violation.ts';
+
+/** Finds a server's disk; the one that is there now when no incarnation is given. */
+export type DiskLookup = (peer: PeerId, incarnation?: Incarnation) => DiskPromises | undefined;
 
 export type Committed = { readonly entry: LogEntry; readonly hash: number };
 
@@ -28,13 +37,13 @@ export class CommittedLog {
   /** The term of the leader that committed each entry. */
   readonly #terms: Term[] = [];
   readonly #written: LogMatching;
-  readonly #diskOf: (peer: PeerId) => DiskPromises | undefined;
+  readonly #diskOf: DiskLookup;
   /** Called once for each entry, in order. */
   readonly #onCommitted: (entry: LogEntry) => void;
 
   constructor(options: {
     readonly written: LogMatching;
-    readonly diskOf: (peer: PeerId) => DiskPromises | undefined;
+    readonly diskOf: DiskLookup;
     readonly onCommitted: (entry: LogEntry) => void;
   }) {
     this.#written = options.written;
@@ -100,8 +109,8 @@ export class CommittedLog {
       () => `${by.peer} leads ${by.term} and commits ${last.term}/${last.index} by counting`,
     );
     const { voters, outgoing } = by.configuration;
-    this.#checkQuorum(by.peer, voters, last);
-    if (outgoing !== undefined) this.#checkQuorum(by.peer, outgoing, last);
+    this.#checkQuorum(by, voters, last);
+    if (outgoing !== undefined) this.#checkQuorum(by, outgoing, last);
   }
 
   #entryOf(by: Committer, index: LogIndex): LogEntry {
@@ -115,8 +124,13 @@ export class CommittedLog {
     return entry;
   }
 
-  #checkQuorum(leader: PeerId, voters: ReadonlySet<PeerId>, id: LogId): void {
-    const holders = [...voters].filter((voter) => this.#diskOf(voter)?.holdsDurably(id) === true);
+  /** Of each voter only the disk counts that the configuration binds it to. */
+  #checkQuorum(by: Committer, voters: ReadonlySet<PeerId>, id: LogId): void {
+    const { peer: leader, configuration } = by;
+    const holders = [...voters].filter((voter) => {
+      const disk = this.#diskOf(voter, configuration.incarnations.get(voter));
+      return disk?.holdsDurably(id) === true;
+    });
     check(
       holders.length > voters.size / 2,
       'commit',

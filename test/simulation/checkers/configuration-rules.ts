@@ -13,6 +13,7 @@ const RULE = 'configuration';
  */
 export class ConfigurationRules {
   #last: Configuration;
+  #changes = 0;
 
   constructor(initial: Configuration) {
     this.#last = initial;
@@ -23,6 +24,11 @@ export class ConfigurationRules {
     return this.#last;
   }
 
+  /** How often the voters or learners were others than before, joint configurations included. */
+  changes(): number {
+    return this.#changes;
+  }
+
   committed(entry: LogEntry): void {
     if (entry.kind !== 'configuration') return;
     const next = entry.configuration.configuration;
@@ -31,8 +37,13 @@ export class ConfigurationRules {
     check(next.voters.size > 0, RULE, () => `the configuration at ${at} has no voters`);
     if (previous.outgoing === undefined) checkEntering(previous, next, at);
     else checkLeaving(previous, next, at);
+    if (membersText(previous) !== membersText(next)) this.#changes++;
     this.#last = next;
   }
+}
+
+function membersText({ voters, outgoing, learners }: Configuration): string {
+  return [voters, outgoing ?? [], learners].map(peersText).join('; ');
 }
 
 function checkEntering(previous: Configuration, next: Configuration, at: number): void {
