@@ -56,11 +56,23 @@ function strict(command: Command): Command {
 }
 
 function explained(error: CommanderError): string {
-  if (error.code === 'commander.help') return 'atomic: which command? See atomic --help';
-  return `atomic: ${error.message.replace(/^error: /, '')}; see --help`;
+  if (error.code === 'commander.help') return 'atomic: which command? See --help';
+  const sentence = error.message
+    .replace(/^error: (command-)?/, '')
+    .replace(/ is invalid( for argument '\w+')?\. /, ' is invalid$1: ')
+    .replace(/\.$/, '');
+  return `atomic: ${sentence}; see --help`;
 }
 
 function processTerminal(): Terminal {
+  const unread = new AbortController();
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      // Nobody reads us any more: `| head`, or an npm start that was killed.
+      if (error.code !== 'EPIPE') throw error;
+      unread.abort();
+    });
+  }
   return {
     print: (text) => {
       process.stdout.write(`${text}\n`);
@@ -79,7 +91,7 @@ function processTerminal(): Terminal {
       };
       process.on('SIGINT', stop);
       process.on('SIGTERM', stop);
-      return controller.signal;
+      return AbortSignal.any([controller.signal, unread.signal]);
     },
     setExitCode: (code) => {
       process.exitCode = code;

@@ -132,7 +132,7 @@ export class LeaderFinder {
     const answered = (error: ServiceError | null, response?: GetLeaderResponse): void => {
       search.open.delete(member);
       if (error !== null && error.code !== status.CANCELLED) {
-        this.#lastAnswer = `${peerAddress(member)}: ${error.details}`;
+        this.#lastAnswer = `${peerAddress(member)}${reasonOf(error)}`;
       }
       if (response !== undefined) void this.#weigh(search, member, response.leaderId);
     };
@@ -152,6 +152,12 @@ export class LeaderFinder {
     if (suspect === undefined || performance.now() >= suspect.until) return false;
     return samePeer(suspect.peer, peer);
   }
+}
+
+/** What the end of a call says to a person: grpc-js tells of connections in words of its own. */
+function reasonOf({ code, details }: ServiceError): string {
+  const unreachable = code === status.UNAVAILABLE && /connect|resolve/i.test(details);
+  return unreachable ? ' cannot be reached' : `: ${details}`;
 }
 
 function soon(): { deadline: number } {

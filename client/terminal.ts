@@ -4,7 +4,7 @@ export type Terminal = {
   readonly print: (text: string) => void;
   /** News and complaints. */
   readonly warn: (text: string) => void;
-  /** Fires on Ctrl-C or SIGTERM. Asking for it makes the command responsible for stopping. */
+  /** Fires on Ctrl-C, SIGTERM or when nobody reads the output. Asking for it makes the command responsible for stopping. */
   readonly stopSignal: () => AbortSignal;
   readonly setExitCode: (code: number) => void;
 };

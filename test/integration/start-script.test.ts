@@ -77,10 +77,10 @@ describe('npm start', () => {
   it('reports a server that dies, and the printed command brings it back', async () => {
     await startAndCount();
     process.kill(pidOf(1), 'SIGKILL');
-    await until('it is reported', () =>
-      printed.includes('server 1 (127.0.0.1:24701:0) was killed'),
+    await until('it is reported, with the command that starts it again', () =>
+      printed.includes('npm run -s atomic-server -- --config='),
     );
-    expect(printed).toContain('npm run -s atomic-server -- --config=');
+    expect(printed).toContain('server 1 (127.0.0.1:24701:0) was killed');
     const config = join(runtime, '1', 'server.yaml');
     const again = spawn(process.execPath, ['server/main.ts', `--config=${config}`]);
     await until('it serves again', async () => {
@@ -106,8 +106,32 @@ describe('npm start', () => {
 });
 
 describe('npm run stop', () => {
+  it('with --force leaves neither servers nor client behind', async () => {
+    const { pid } = await startAndCount();
+    const path = `/proc/${String(pid)}/task/${String(pid)}/children`;
+    const children = readFileSync(path, 'utf8').trim().split(' ').map(Number);
+    expect(children).toHaveLength(4);
+    const flag = `--runtime_dir=${runtime}`;
+    expect(await runProgram('scripts/stop.ts', [flag, '--force'])).toMatchObject({ code: 0 });
+    await until('all are gone', () => !children.some(isAlive));
+  });
+
   it('is content when nothing runs', async () => {
     const stopped = await runProgram('scripts/stop.ts', [`--runtime_dir=${runtime}`]);
     expect(stopped).toMatchObject({ code: 0, stdout: 'Nothing is running.\n' });
+  });
+});
+
+describe('the counting client', () => {
+  it('ends in order when nobody reads its output any more', async () => {
+    const args = ['client/main.ts', 'count', '--conf=127.0.0.1:1', '--json'];
+    const client = spawn(process.execPath, args);
+    let complaints = '';
+    client.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
+    const ended = once(client, 'close');
+    await once(client.stdout, 'data');
+    client.stdout.destroy();
+    expect(await ended).toEqual([0, null]);
+    expect(complaints.replaceAll(/^Fail to count .*\n/gm, '')).toBe('');
   });
 });

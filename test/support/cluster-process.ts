@@ -7,6 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 const POLL_MS = 20;
 const HANG_GUARD_MS = 60_000;
+/** A frozen server takes connections and never answers. */
+const HTTP_TIMEOUT_MS = 2_000;
 
 /** One server process of a test and what it is started with. */
 export type ServerProcess = {
@@ -23,8 +25,22 @@ export type ClusterProcessOptions = {
   readonly size: number;
   /** Ports from here on are used: one for gRPC and one for HTTP a server. */
   readonly firstPort: number;
+  /** 1000 by default, as with `npm start`. */
+  readonly electionTimeoutMs?: number;
   readonly flags?: readonly string[];
+  /** Where the data of a server lives, if not in the folder of the cluster. */
+  readonly dataPathOf?: (number: number) => string | undefined;
 };
+
+/** What a program printed and how it ended. */
+export type ProgramEnd = {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
+
+/** A program that runs in the background until it ends or is told to. */
+export type Program = { readonly child: ChildProcess; readonly ended: Promise<ProgramEnd> };
 
 /** Real server processes on loopback, with data on a real disk. */
 export class ClusterProcess {
@@ -32,6 +48,7 @@ export class ClusterProcess {
   readonly folder = mkdtempSync(join(tmpdir(), 'atomicraft-'));
   readonly conf: string;
   readonly #options: ClusterProcessOptions;
+  readonly #programs: Program[] = [];
 
   constructor(options: ClusterProcessOptions) {
     this.#options = options;
@@ -85,7 +102,9 @@ export class ClusterProcess {
   }
 
   http(server: ServerProcess, path: string): Promise<Response | undefined> {
-    return fetch(`http://127.0.0.1:${String(server.httpPort)}${path}`).catch(() => undefined);
+    const signal = AbortSignal.timeout(HTTP_TIMEOUT_MS);
+    const url = `http://127.0.0.1:${String(server.httpPort)}${path}`;
+    return fetch(url, { signal }).catch(() => undefined);
   }
 
   async leader(): Promise<ServerProcess> {
@@ -111,22 +130,29 @@ export class ClusterProcess {
   }
 
   /** Runs the command line client and resolves with what it printed. */
-  async atomic(
-    ...args: readonly string[]
-  ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-    return runProgram('client/main.ts', args);
+  async atomic(...args: readonly string[]): Promise<ProgramEnd> {
+    return this.inBackground(...args).ended;
+  }
+
+  /** Starts the command line client; it is killed with the cluster if it still runs then. */
+  inBackground(...args: readonly string[]): Program {
+    const program = startProgram('client/main.ts', args);
+    this.#programs.push(program);
+    return program;
   }
 
   async stop(): Promise<void> {
+    for (const { child } of this.#programs) child.kill('SIGKILL');
     for (const { child } of this.servers) child.kill('SIGCONT');
     await Promise.all(this.servers.map((server) => this.kill(server)));
+    await Promise.all(this.#programs.map(({ ended }) => ended));
     rmSync(this.folder, { recursive: true, force: true });
   }
 
   #launch(number: number, extra: readonly string[]): ServerProcess {
     const port = this.#options.firstPort + number;
     const httpPort = port + 100;
-    const dataPath = join(this.folder, String(number));
+    const dataPath = this.#options.dataPathOf?.(number) ?? join(this.folder, String(number));
     const log = join(this.folder, `${String(number)}.log`);
     const output = openSync(log, 'a');
     const args = [
@@ -134,7 +160,8 @@ export class ClusterProcess {
       `--port=${String(port)}`,
       `--http_port=${String(httpPort)}`,
       `--data_path=${dataPath}`,
-      '--election_timeout_ms=1000',
+      `--election_timeout_ms=${String(this.#options.electionTimeoutMs ?? 1_000)}`,
+      '--stop_with_parent',
       ...extra,
       ...(this.#options.flags ?? []),
     ];
@@ -145,15 +172,16 @@ export class ClusterProcess {
 }
 
 /** Runs one of the project's programs to its end. */
-export async function runProgram(
-  program: string,
-  args: readonly string[],
-): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+export async function runProgram(program: string, args: readonly string[]): Promise<ProgramEnd> {
+  return startProgram(program, args).ended;
+}
+
+function startProgram(program: string, args: readonly string[]): Program {
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  await once(child, 'close');
-  return { code: child.exitCode, stdout, stderr };
+  const ended = once(child, 'close').then(() => ({ code: child.exitCode, stdout, stderr }));
+  return { child, ended };
 }

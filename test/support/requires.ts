@@ -2,7 +2,7 @@ import { it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 
 /** What some tests need and not every machine has. */
-export type Facility = 'chromium' | 'linux' | 'root';
+export type Facility = 'chromium' | 'linux' | 'loopDevice' | 'root';
 
 type Requirement = { readonly isMet: () => boolean; readonly remedy: string };
 
@@ -19,6 +19,10 @@ const REQUIREMENTS: Readonly<Record<Facility, Requirement>> = {
     remedy: 'apt-get install chromium, or set CHROMIUM_PATH',
   },
   linux: { isMet: () => process.platform === 'linux', remedy: 'run it on Linux' },
+  loopDevice: {
+    isMet: () => existsSync('/dev/loop-control') && existsSync('/usr/sbin/mkfs.ext4'),
+    remedy: 'apt-get install e2fsprogs; in a container: run it with --privileged',
+  },
   root: { isMet: () => process.getuid?.() === 0, remedy: 'run it as root' },
 };
 
