@@ -21,7 +21,7 @@ import { SnapshotDirectory } from './raft/storage/snapshot-directory.ts';
 /** The order that `atomic admin restore` leaves in a data directory, and the files it names. */
 const ORDER_FILE = 'restore.json';
 const FILES_FOLDER = 'restore';
-const LOCK_FILE = 'lock';
+const LOCK_FILES = ['lock', 'lock.pid'];
 
 const orderSchema = z.object({
   format: z.literal(1),
@@ -118,7 +118,7 @@ async function checkFile(dataPath: string, file: Order['files'][number]): Promis
 
 /** While the order stands no server has run here: whatever else there is, is half a restore. */
 async function removeHalfDone(dataPath: string): Promise<void> {
-  const kept = new Set([ORDER_FILE, FILES_FOLDER, LOCK_FILE]);
+  const kept = new Set([ORDER_FILE, FILES_FOLDER, ...LOCK_FILES]);
   for (const name of await readdir(dataPath)) {
     if (!kept.has(name)) await rm(join(dataPath, name), { recursive: true });
   }

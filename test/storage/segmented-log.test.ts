@@ -112,6 +112,21 @@ describe('the segmented log on a disk that loses what was not synced', () => {
     expect(syncs).toBe(1);
   });
 
+  it.each([1, 65_535, 65_536, 199_000])(
+    'makes zero what a crash left behind the records, %i bytes further as well',
+    async (distance) => {
+      const disk = new SimulatedDisk();
+      const log = await SegmentedLog.open(disk, '/log', { ...OPTIONS, segmentBytesMax: 200_000 });
+      await log.write({ entries: [entry(1, 2)] });
+      const path = '/log/log_inprogress_00000000000000000001';
+      const records = disk.contents(path);
+      const end = records.findLastIndex((byte) => byte !== 0) + 1;
+      disk.flipBit(path, 8 * (end + distance));
+      await SegmentedLog.open(disk, '/log', OPTIONS);
+      expect(Buffer.compare(disk.contents(path), records)).toBe(0);
+    },
+  );
+
   it('a short log damaged in its first record is refused once it was closed or opened again', async () => {
     const disk = new SimulatedDisk();
     const log = await SegmentedLog.open(disk, '/log', OPTIONS);

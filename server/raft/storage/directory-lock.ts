@@ -1,50 +1,76 @@
-import { open, readFile, rm } from 'node:fs/promises';
+import { access, constants, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import type { DatabaseSync } from 'node:sqlite';
 import { RaftError } from '../error.ts';
+import { storageError } from './storage-error.ts';
+
+/** Result codes of the database engine. */
+const BUSY = 5;
+const NOT_A_DATABASE = 26;
 
 /**
- * Keeps a second server out of a data directory: a file with the holder's process id and start
- * time, created exclusively. A holder that was killed leaves it behind; a start time that is not
- * that of a living process shows that nobody holds it.
+ * Keeps a second server out of a data directory. The lock is the kernel's: an exclusive lock on the
+ * file `lock`, taken through the database engine that comes with Node, which has no other way to
+ * one. It ends with the process, however that ends. The process id stands in `lock.pid` for people.
  *
  * @returns what releases the lock.
- * @throws RaftError EBUSY naming the holder.
+ * @throws RaftError EBUSY naming the holder; EIO.
  */
 export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
   const path = `${directory}/lock`;
-  for (let attempt = 0; attempt < 3; attempt++) {
-    if (await create(path)) return () => rm(path, { force: true });
-    const holder = await readFile(path, 'utf8').catch(() => '');
-    const [pid = '', startTime = ''] = holder.trim().split(' ');
-    if (pid !== '' && (await startTimeOf(pid)) === startTime) {
-      const text = `the data directory ${directory} is in use by process ${pid}`;
-      throw new RaftError('EBUSY', `${text}; stop that server or use another directory`);
-    }
-    await rm(path, { force: true });
+  const pidPath = `${directory}/lock.pid`;
+  let lock: DatabaseSync;
+  try {
+    lock = await take(path);
+  } catch (error) {
+    if (resultOf(error) === BUSY) throw await inUse(directory, pidPath);
+    // The engine names no reason; the system does when the folder cannot be written.
+    const reason: unknown = await access(directory, constants.W_OK).then(
+      () => error,
+      (cause: unknown) => cause,
+    );
+    throw storageError(`cannot lock the data directory ${directory}`, reason);
   }
-  throw new RaftError('EBUSY', `cannot lock the data directory ${directory}; try again`);
+  // Without its text a refusal names no process, on a full disk for one; the lock stands.
+  await writeFile(pidPath, `${String(process.pid)}\n`).catch(() => undefined);
+  return async () => {
+    await rm(pidPath, { force: true });
+    lock.close();
+  };
 }
 
-async function create(path: string): Promise<boolean> {
+/** The file under an exclusive lock. @throws the engine's error. */
+async function take(path: string): Promise<DatabaseSync> {
   try {
-    const file = await open(path, 'wx');
-    const pid = String(process.pid);
-    await file.writeFile(`${pid} ${(await startTimeOf(pid)) ?? ''}\n`);
-    await file.close();
-    return true;
+    return await openExclusively(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (resultOf(error) !== NOT_A_DATABASE) throw error;
+    // An earlier layout kept text here, which holds nothing: the file itself stays the same one.
+    await truncate(path);
+    return openExclusively(path);
+  }
+}
+
+async function openExclusively(path: string): Promise<DatabaseSync> {
+  // Not at the top: a Node too old for this program is to say so itself, and has no such module.
+  const { DatabaseSync } = await import('node:sqlite');
+  const lock = new DatabaseSync(path);
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
     throw error;
   }
 }
 
-/** When a process started, in the kernel's ticks; undefined when there is no such process. */
-async function startTimeOf(pid: string): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may contain spaces; the start time is the 20th field after it.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    // No such process, or no /proc on this system: without it a lock left behind is taken over.
-    return undefined;
-  }
+async function inUse(directory: string, pidPath: string): Promise<RaftError> {
+  const pid = (await readFile(pidPath, 'utf8').catch(() => '')).trim();
+  const holder = pid === '' ? 'another process' : `process ${pid}`;
+  const text = `the data directory ${directory} is in use by ${holder}`;
+  return new RaftError('EBUSY', `${text}; stop that server or use another directory`);
+}
+
+function resultOf(error: unknown): number | undefined {
+  const coded = error instanceof Error && 'errcode' in error;
+  return coded && typeof error.errcode === 'number' ? error.errcode : undefined;
 }

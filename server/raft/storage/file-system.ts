@@ -7,7 +7,7 @@
 export type FileSystem = {
   /** `create` makes a new empty file or truncates an existing one; `write` opens an existing one. */
   open(path: string, mode: 'read' | 'write' | 'create'): Promise<FileHandle>;
-  /** Creates the folder and its missing parents; an existing one is fine. */
+  /** Creates a folder in one that is there; an existing one is fine. */
   makeDirectory(path: string): Promise<void>;
   /** Names in a folder, sorted. */
   list(path: string): Promise<readonly string[]>;

@@ -1,8 +1,10 @@
 import { Incarnation, Lineage } from '../core/ids.ts';
+import { checksumText, crc32c } from '../encoding/crc32c.ts';
 import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
 import type { Identity, IdentityStorage } from './identity-storage.ts';
 import { replaceFile } from './meta-file.ts';
+import { damagedFile } from './storage-error.ts';
 
 /** What a fresh disk is told about itself. */
 export type FreshIdentity = {
@@ -29,11 +31,7 @@ export async function openIdentity(
 ): Promise<IdentityStorage> {
   const path = `${directory}/identity.json`;
   const save = (identity: Identity): Promise<void> =>
-    replaceFile(
-      fileSystem,
-      path,
-      new TextEncoder().encode(`${JSON.stringify(identity, null, 2)}\n`),
-    );
+    replaceFile(fileSystem, path, encode(identity));
   let current: Identity;
   if ((await fileSystem.stat(path)) === undefined) {
     current = firstIdentity(fresh);
@@ -92,36 +90,70 @@ function checkOwner(directory: string, identity: Identity, asked: FreshIdentity)
   }
 }
 
+/** The identity as JSON with a checksum as its last field. */
+function encode(identity: Identity): Uint8Array {
+  const sealed = { ...identity, crc32c: checksumOf(identity) };
+  return new TextEncoder().encode(`${JSON.stringify(sealed, null, 2)}\n`);
+}
+
+/** Of the fields in the order in which they stand in the file, without spaces. */
+function checksumOf(content: object): string {
+  return checksumText(crc32c(new TextEncoder().encode(JSON.stringify(content))));
+}
+
 function parse(path: string, bytes: Uint8Array): Identity {
-  let value: unknown;
+  const { crc32c: checksum, ...content } = parseObject(path, bytes);
+  if (checksum !== undefined && checksum !== checksumOf(content)) {
+    throw damagedFile(path, 'its checksum does not match');
+  }
+  checkFormatVersion(path, content['formatVersion']);
+  const identity = parseFields(path, content);
+  // Files written before there was a checksum hold exactly the fields that were known then.
+  const unknown = Object.keys(content).find((name) => !(name in identity));
+  if (checksum === undefined && unknown !== undefined) {
+    throw damagedFile(path, `"${unknown}" is no field of it`);
+  }
+  return identity;
+}
+
+function parseObject(path: string, bytes: Uint8Array): Record<string, unknown> {
   try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return { ...(Object(value) as Record<string, unknown>) };
   } catch (cause) {
-    throw new RaftError('EIO', `${path} is damaged: it is not JSON`, { cause });
+    throw damagedFile(path, 'it is not JSON', cause);
   }
-  const fields = new Map(Object.entries(Object(value) as Record<string, unknown>));
+}
+
+function checkFormatVersion(path: string, formatVersion: unknown): void {
+  if (typeof formatVersion !== 'number' || formatVersion <= FORMAT_VERSION_MAX) return;
+  const what = `format version ${String(formatVersion)}`;
+  throw new RaftError('EINVAL', `${path} has ${what}, which this program cannot read; upgrade it`);
+}
+
+function parseFields(path: string, content: Record<string, unknown>): Identity {
+  const wrong = (name: string): RaftError =>
+    damagedFile(path, `"${name}" is missing or not as it should be`);
   const text = (name: string): string => {
-    const field = fields.get(name);
+    const field = content[name];
     if (typeof field === 'string') return field;
-    throw new RaftError('EIO', `${path} is damaged: "${name}" is missing`);
+    throw wrong(name);
   };
-  const lineage = fields.get('lineage');
-  const formatVersion = fields.get('formatVersion');
-  if (typeof formatVersion !== 'number' || formatVersion > FORMAT_VERSION_MAX) {
-    const what = `format version ${String(formatVersion)}`;
-    throw new RaftError(
-      'EINVAL',
-      `${path} has ${what}, which this program cannot read; upgrade it`,
-    );
-  }
+  const flag = (name: string): boolean => {
+    const field = content[name];
+    if (typeof field === 'boolean') return field;
+    throw wrong(name);
+  };
+  const formatVersion = content['formatVersion'];
+  if (typeof formatVersion !== 'number') throw wrong('formatVersion');
   return {
     clusterId: text('clusterId'),
     group: text('group'),
     peer: text('peer'),
     incarnation: Incarnation(text('incarnation')),
-    lineage: typeof lineage === 'string' ? Lineage(lineage) : undefined,
-    bound: fields.get('bound') === true,
-    joined: fields.get('joined') === true,
+    lineage: 'lineage' in content ? Lineage(text('lineage')) : undefined,
+    bound: flag('bound'),
+    joined: flag('joined'),
     formatVersion,
   };
 }

@@ -1,7 +1,6 @@
 import { crc32c } from '../encoding/crc32c.ts';
-import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
-import { storageError } from './storage-error.ts';
+import { damagedFile, storageError } from './storage-error.ts';
 
 /**
  * Replaces a small file atomically (braft ProtoBufFile: a big-endian length, then the message):
@@ -59,7 +58,7 @@ export async function loadMetaFile(
   const bytes = await fileSystem.readFile(path);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < LENGTH_BYTES || view.getUint32(0) !== bytes.length - LENGTH_BYTES) {
-    throw damaged(path, 'its length does not match');
+    throw damagedFile(path, 'its length does not match');
   }
   const sealAt = bytes.length - SEAL_BYTES;
   const isSealed =
@@ -68,14 +67,9 @@ export async function loadMetaFile(
   if (!isSealed) return bytes.subarray(LENGTH_BYTES);
   const message = bytes.subarray(LENGTH_BYTES, sealAt);
   if (view.getUint32(bytes.length - CHECKSUM_BYTES, true) !== crc32c(message)) {
-    throw damaged(path, 'its checksum does not match');
+    throw damagedFile(path, 'its checksum does not match');
   }
   return message;
-}
-
-function damaged(path: string, problem: string): RaftError {
-  const remedy = 'restore it from a backup, or wipe this member and add it to the group again';
-  return new RaftError('EIO', `${path} is damaged: ${problem}; ${remedy}`);
 }
 
 const LENGTH_BYTES = 4;

@@ -17,7 +17,10 @@ export const nodeFileSystem: FileSystem = {
     return new NodeFile(handle);
   },
   async makeDirectory(path) {
-    await fs.mkdir(path, { recursive: true });
+    // Not `recursive`: where nothing can be made, as in /proc, that one tries for ever.
+    await fs.mkdir(path).catch((error: unknown) => {
+      if (!hasCode(error, 'EEXIST')) throw error;
+    });
   },
   async list(path) {
     return (await fs.readdir(path)).sort();
@@ -27,7 +30,7 @@ export const nodeFileSystem: FileSystem = {
       const found = await fs.stat(path);
       return { size: found.size, directory: found.isDirectory() };
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (hasCode(error, 'ENOENT')) return undefined;
       throw error;
     }
   },
@@ -101,7 +104,7 @@ class NodeFile implements FileHandle {
   }
 }
 
-function isMissing(error: unknown): boolean {
+function hasCode(error: unknown, code: string): boolean {
   // Not `instanceof Error`: the file system's errors may come from another realm (tests).
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }

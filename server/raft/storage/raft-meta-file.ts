@@ -3,10 +3,10 @@ import { StablePBMeta } from '../../../proto/gen/braft/storage.ts';
 import type { HardState } from '../core/event.ts';
 import { Incarnation, Term } from '../core/ids.ts';
 import { ANY_PEER, parsePeerId } from '../core/peer-id.ts';
-import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
 import { loadMetaFile, saveMetaFile } from './meta-file.ts';
 import type { MetaStorage } from './meta-storage.ts';
+import { damagedFile } from './storage-error.ts';
 
 /** braft starts counting terms here, so the first elected leader has term 2. */
 const FIRST_TERM = Term(1);
@@ -46,10 +46,10 @@ function encodeHardState({ term, votedFor, votedIncarnation }: HardState): Uint8
 function decodeHardState(path: string, message: Uint8Array): HardState {
   const { term, votedfor, votedIncarnation } = decode(path, message);
   if (term === undefined || votedfor === undefined) {
-    throw new RaftError('EIO', `${path} is damaged: term or vote is missing`);
+    throw damagedFile(path, 'term or vote is missing');
   }
   const voted = parsePeerId(votedfor);
-  if (!voted.ok) throw new RaftError('EIO', `${path} is damaged: ${voted.reason}`);
+  if (!voted.ok) throw damagedFile(path, voted.reason);
   return {
     term: Term(term),
     votedFor: voted.peer === ANY_PEER ? undefined : voted.peer,
@@ -61,6 +61,6 @@ function decode(path: string, message: Uint8Array): StablePBMeta {
   try {
     return StablePBMeta.decode(message);
   } catch (cause) {
-    throw new RaftError('EIO', `${path} is damaged: it cannot be decoded`, { cause });
+    throw damagedFile(path, 'it cannot be decoded', cause);
   }
 }

@@ -67,6 +67,17 @@ export class SegmentFactory {
 
   async #make(): Promise<string> {
     const path = `${this.#directory}/spare_${String(++this.#counter)}.tmp`;
+    try {
+      await this.#fill(path);
+      return path;
+    } catch (error) {
+      // What was written of it would keep the disk full.
+      await this.#fileSystem.remove(path).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #fill(path: string): Promise<void> {
     const file = await this.#fileSystem.open(path, 'create');
     try {
       for (let at = 0; at < this.#bytes; at += ZEROS.length) {
@@ -76,6 +87,5 @@ export class SegmentFactory {
     } finally {
       await file.close();
     }
-    return path;
   }
 }

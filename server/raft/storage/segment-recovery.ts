@@ -6,6 +6,8 @@ import { RaftError } from '../error.ts';
 import type { FileHandle } from './file-system.ts';
 import { Segment } from './segment.ts';
 
+const ZEROS = Buffer.alloc(65_536);
+
 /** What the scan of all segments gathers. */
 export type Scan = {
   readonly termRuns: TermRun[];
@@ -72,8 +74,7 @@ function checkEnd(
   // Written whole, by a program that knows more: never a torn tail.
   if (cursor.isForeign) throw damaged(source, end, cursor.problem);
   // The cut of the unused rest may be lost where a sync failed; zeros hide nothing.
-  const isWhole = found === last && bytes.subarray(end).every((byte) => byte === 0);
-  if (last !== undefined && !isWhole) {
+  if (last !== undefined && !(found === last && isZeroFrom(bytes, end))) {
     const expected = `it should end with entry ${String(last)}`;
     throw damaged(source, end, cursor.problem === '' ? expected : cursor.problem);
   }
@@ -111,11 +112,19 @@ async function settleTail(
 ): Promise<void> {
   const { end } = tail;
   const unproven = tail.unproven ?? end;
-  const isZero = bytes.subarray(end).every((byte) => byte === 0);
+  const isZero = isZeroFrom(bytes, end);
   if (isZero && unproven >= end) return;
   if (unproven < end) file.writeNow(bytes.subarray(unproven, end), unproven);
   if (!isZero) file.writeNow(new Uint8Array(bytes.length - end), end);
   await file.sync();
+}
+
+function isZeroFrom(bytes: Uint8Array, start: number): boolean {
+  for (let at = start; at < bytes.length; at += ZEROS.length) {
+    const end = Math.min(at + ZEROS.length, bytes.length);
+    if (ZEROS.compare(bytes, at, end, 0, end - at) !== 0) return false;
+  }
+  return true;
 }
 
 function damaged({ path }: SegmentFile, offset: number, problem: string): RaftError {

@@ -6,10 +6,10 @@ import {
   snapshotMetaFromMessage,
   snapshotMetaToMessage,
 } from '../encoding/configuration-payload.ts';
-import { crc32c } from '../encoding/crc32c.ts';
 import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
 import { loadMetaFile, saveMetaFile } from './meta-file.ts';
+import { snapshotChecksum } from './snapshot-checksum.ts';
 import { checkFileName } from './snapshot-file-name.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
 import type {
@@ -19,10 +19,9 @@ import type {
   SnapshotStorage,
   SnapshotWriter,
 } from './snapshot-storage.ts';
-import { storageError } from './storage-error.ts';
+import { damagedFile, storageError } from './storage-error.ts';
 
 const META_NAME = '__raft_snapshot_meta';
-const CHUNK_BYTES = 1_048_576;
 
 type Saved = {
   readonly meta: SnapshotMeta;
@@ -41,6 +40,8 @@ export class SnapshotDirectory implements SnapshotStorage {
   readonly #fileSystem: FileSystem;
   readonly #directory: string;
   #newest: Saved | undefined;
+  /** The latest one; what it has sealed is what may be installed. */
+  #intake: SnapshotIntake | undefined;
 
   private constructor(fileSystem: FileSystem, directory: string, newest: Saved | undefined) {
     this.#fileSystem = fileSystem;
@@ -59,8 +60,8 @@ export class SnapshotDirectory implements SnapshotStorage {
       const name = found.pop();
       for (const older of found) await fileSystem.remove(`${directory}/${older}`);
       await fileSystem.remove(`${directory}/temp`);
-      if (name === undefined) return new SnapshotDirectory(fileSystem, directory, undefined);
-      const saved = await load(fileSystem, `${directory}/${name}`);
+      const saved = name === undefined ? undefined : await load(fileSystem, `${directory}/${name}`);
+      await removeDeadIntakes(fileSystem, directory, saved?.meta.lastIncluded.index ?? 0);
       return new SnapshotDirectory(fileSystem, directory, saved);
     } catch (error) {
       throw storageError(`cannot open the snapshots in ${directory}`, error);
@@ -111,17 +112,26 @@ export class SnapshotDirectory implements SnapshotStorage {
     }
   }
 
-  receive(meta: SnapshotMeta, files: readonly SnapshotFile[]): Promise<SnapshotReceiver> {
+  async receive(meta: SnapshotMeta, files: readonly SnapshotFile[]): Promise<SnapshotReceiver> {
     const path = this.#intakePath(meta);
-    return SnapshotIntake.open(this.#fileSystem, { path, files });
+    this.#intake = undefined;
+    try {
+      const others = (await intakes(this.#fileSystem, this.#directory)).filter(
+        (other) => other.path !== path,
+      );
+      for (const other of others) await this.#fileSystem.remove(other.path);
+    } catch (error) {
+      throw storageError(`cannot receive a snapshot in ${path}`, error);
+    }
+    this.#intake = await SnapshotIntake.open(this.#fileSystem, { path, files });
+    return this.#intake;
   }
 
   async commitReceived(meta: SnapshotMeta): Promise<void> {
     const path = this.#intakePath(meta);
+    const files = this.#intake?.path === path ? this.#intake.sealed() : undefined;
     try {
-      const names = (await this.#fileSystem.list(path)).filter((name) => name !== META_NAME);
-      const files: SnapshotFile[] = [];
-      for (const name of names) files.push(await this.#sealFile(path, name));
+      if (files === undefined) throw new RaftError('EIO', `${path} was not received completely`);
       await this.#publish(path, meta, files);
     } catch (error) {
       throw storageError('cannot install a snapshot', error);
@@ -135,15 +145,9 @@ export class SnapshotDirectory implements SnapshotStorage {
   async #sealFile(path: string, name: string): Promise<SnapshotFile> {
     const file = await this.#fileSystem.open(`${path}/${name}`, 'write');
     try {
-      const size = await file.size();
-      let checksum = 0;
-      for (let at = 0; at < size; at += CHUNK_BYTES) {
-        const chunk = new Uint8Array(Math.min(CHUNK_BYTES, size - at));
-        await file.read(chunk, at);
-        checksum = crc32c(chunk, checksum);
-      }
+      const found = await snapshotChecksum(file);
       await file.sync();
-      return { name, size, checksum: hex(checksum) };
+      return { name, ...found };
     } finally {
       await file.close();
     }
@@ -195,6 +199,28 @@ export class SnapshotDirectory implements SnapshotStorage {
   }
 }
 
+/** Folders of downloads that were not installed, oldest snapshot first. */
+async function intakes(
+  fileSystem: FileSystem,
+  directory: string,
+): Promise<readonly { readonly path: string; readonly index: number }[]> {
+  return (await fileSystem.list(directory))
+    .filter((name) => /^incoming_\d+_\d+$/.test(name))
+    .map((name) => ({ path: `${directory}/${name}`, index: Number(name.split('_')[1]) }))
+    .sort((a, b) => a.index - b.index);
+}
+
+/** The newest download may be resumed, if it goes beyond the snapshot that is here: others go. */
+async function removeDeadIntakes(
+  fileSystem: FileSystem,
+  directory: string,
+  lastIndex: number,
+): Promise<void> {
+  const found = await intakes(fileSystem, directory);
+  const newest = found.findLast(({ index }) => index > lastIndex);
+  for (const { path } of found) if (path !== newest?.path) await fileSystem.remove(path);
+}
+
 async function load(fileSystem: FileSystem, path: string): Promise<Saved> {
   const message = await loadMetaFile(fileSystem, `${path}/${META_NAME}`);
   if (message === undefined) throw new RaftError('EIO', `${path}/${META_NAME} is missing`);
@@ -205,7 +231,7 @@ async function load(fileSystem: FileSystem, path: string): Promise<Saved> {
     const found = await fileSystem.stat(`${path}/${name}`);
     if (found === undefined) throw new RaftError('EIO', `${path}/${name} is missing`);
     if (size !== undefined && size !== found.size) {
-      throw new RaftError('EIO', `${path}/${name} is damaged: its size is not as recorded`);
+      throw damagedFile(`${path}/${name}`, 'its size is not as recorded');
     }
     if (checksum !== '') await verify(fileSystem, `${path}/${name}`, checksum);
     listed.push({ name, size: found.size, checksum });
@@ -214,9 +240,13 @@ async function load(fileSystem: FileSystem, path: string): Promise<Saved> {
 }
 
 async function verify(fileSystem: FileSystem, path: string, checksum: string): Promise<void> {
-  if (hex(crc32c(await fileSystem.readFile(path))) === checksum) return;
-  const remedy = 'restore this member from a backup, or wipe it and add it to the group again';
-  throw new RaftError('EIO', `${path} is damaged: its checksum does not match; ${remedy}`);
+  const file = await fileSystem.open(path, 'read');
+  try {
+    if ((await snapshotChecksum(file)).checksum === checksum) return;
+  } finally {
+    await file.close();
+  }
+  throw damagedFile(path, 'its checksum does not match');
 }
 
 function encodeMeta(meta: SnapshotMeta, files: readonly SnapshotFile[]): Uint8Array {
@@ -238,7 +268,7 @@ function decodeMeta(
 } {
   const decoded = decodeMessage(path, message);
   if (decoded.meta === undefined) {
-    throw new RaftError('EIO', `${path}/${META_NAME} is damaged: the meta is missing`);
+    throw damagedFile(`${path}/${META_NAME}`, 'the meta is missing');
   }
   const files = decoded.files.map(({ name = '', meta }) => ({
     name,
@@ -252,10 +282,6 @@ function decodeMessage(path: string, message: Uint8Array): LocalSnapshotPbMeta {
   try {
     return LocalSnapshotPbMeta.decode(message);
   } catch (cause) {
-    throw new RaftError('EIO', `${path}/${META_NAME} is damaged: it cannot be decoded`, { cause });
+    throw damagedFile(`${path}/${META_NAME}`, 'it cannot be decoded', cause);
   }
-}
-
-function hex(checksum: number): string {
-  return checksum.toString(16).padStart(8, '0');
 }

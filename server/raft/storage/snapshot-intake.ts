@@ -1,22 +1,23 @@
-import { crc32c } from '../encoding/crc32c.ts';
 import { RaftError } from '../error.ts';
 import type { FileHandle, FileSystem } from './file-system.ts';
+import { snapshotChecksum } from './snapshot-checksum.ts';
 import { checkFileName } from './snapshot-file-name.ts';
 import type { SnapshotFile, SnapshotReceiver } from './snapshot-storage.ts';
 import { storageError } from './storage-error.ts';
 
 /** Where a copied snapshot arrives; its folder survives a broken copy, so that it can be resumed. */
 export class SnapshotIntake implements SnapshotReceiver {
-  readonly #path: string;
+  readonly path: string;
   readonly #files: readonly SnapshotFile[];
   readonly #handles: ReadonlyMap<string, FileHandle>;
+  #sealed: readonly SnapshotFile[] | undefined;
 
   private constructor(
     path: string,
     files: readonly SnapshotFile[],
     handles: ReadonlyMap<string, FileHandle>,
   ) {
-    this.#path = path;
+    this.path = path;
     this.#files = files;
     this.#handles = handles;
   }
@@ -48,35 +49,40 @@ export class SnapshotIntake implements SnapshotReceiver {
 
   write({ name }: SnapshotFile, offset: number, bytes: Uint8Array): Promise<void> {
     try {
+      if (this.#sealed !== undefined) throw new RaftError('EPERM', `${this.path} is complete`);
       this.#handle(name).writeNow(bytes, offset);
       return Promise.resolve();
     } catch (error) {
-      return Promise.reject(storageError(`cannot write ${this.#path}/${name}`, error));
+      return Promise.reject(storageError(`cannot write ${this.path}/${name}`, error));
     }
   }
 
   async finish(): Promise<void> {
-    for (const file of this.#files) await this.#seal(file);
+    const sealed: SnapshotFile[] = [];
+    for (const file of this.#files) sealed.push(await this.#seal(file));
     await this.#close();
+    this.#sealed = sealed;
+  }
+
+  /** The files as they were checked and synced; undefined until `finish` is through. */
+  sealed(): readonly SnapshotFile[] | undefined {
+    return this.#sealed;
   }
 
   async abandon(): Promise<void> {
     await this.#close();
   }
 
-  async #seal({ name, size, checksum }: SnapshotFile): Promise<void> {
+  async #seal({ name, size, checksum }: SnapshotFile): Promise<SnapshotFile> {
     const handle = this.#handle(name);
-    const bytes = new Uint8Array(await handle.size());
-    await handle.read(bytes, 0);
-    const found = crc32c(bytes).toString(16).padStart(8, '0');
-    const intact = bytes.length === size && (checksum === '' || checksum === found);
-    if (intact) {
+    const found = await snapshotChecksum(handle);
+    if (found.size === size && (checksum === '' || checksum === found.checksum)) {
       await handle.sync();
-      return;
+      return { name, ...found };
     }
     // What is here cannot be resumed: the next attempt starts over.
     await handle.truncate(0);
-    throw new RaftError('EIO', `${this.#path}/${name} arrived damaged; it will be fetched again`);
+    throw new RaftError('EIO', `${this.path}/${name} arrived damaged; it will be fetched again`);
   }
 
   #handle(name: string): FileHandle {

@@ -52,9 +52,15 @@ export type SnapshotStorage = {
    * @throws RaftError ESTALE when a newer one was installed meanwhile; EIO; whatever `fill` throws.
    */
   save(meta: SnapshotMeta, fill: (writer: SnapshotWriter) => Promise<void>): Promise<void>;
-  /** Starts or resumes receiving the snapshot described. */
+  /**
+   * Starts or resumes receiving the snapshot described. One at a time: what came of any other, or
+   * was received and not committed, goes.
+   */
   receive(meta: SnapshotMeta, files: readonly SnapshotFile[]): Promise<SnapshotReceiver>;
-  /** Makes the finished received snapshot the newest; durable when resolved. */
+  /**
+   * Makes the received snapshot the newest, with the files that `finish` checked and synced; durable
+   * when resolved. @throws RaftError EIO when it was not finished; ESTALE as `save`.
+   */
   commitReceived(meta: SnapshotMeta): Promise<void>;
   /** Index of the newest snapshot; 0 when none. */
   readonly lastIndex: () => LogIndex;

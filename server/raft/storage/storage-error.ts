@@ -9,3 +9,9 @@ export function storageError(what: string, cause: unknown): RaftError {
   const text = cause instanceof Error ? cause.message : String(cause);
   return new RaftError(code === 'ENOSPC' ? 'ENOSPC' : 'EIO', `${what}: ${text}`, { cause });
 }
+
+/** A file whose content cannot be trusted, with what to do about it. */
+export function damagedFile(path: string, problem: string, cause?: unknown): RaftError {
+  const remedy = 'restore it from a backup, or wipe this member and add it to the group again';
+  return new RaftError('EIO', `${path} is damaged: ${problem}; ${remedy}`, { cause });
+}
