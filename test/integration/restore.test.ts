@@ -68,7 +68,7 @@ describe('a backup', () => {
     const started = await runProgram('server/main.ts', flags);
     expect(started.code).toBe(74);
     expect(started.stderr).toContain('size or checksum differ');
-    expect(readdirSync(dataPath).sort()).toEqual(['restore', 'restore.json']);
+    expect(readdirSync(dataPath).sort()).toEqual(['lock', 'restore', 'restore.json']);
   });
 });
 
