@@ -1,7 +1,7 @@
 import { checkState } from '../../server/raft/core/invariants.ts';
 import type { Effect } from '../../server/raft/core/effect.ts';
 import type { LogEntry } from '../../server/raft/core/entry.ts';
-import type { IndexedConfiguration } from '../../server/raft/core/membership.ts';
+import type { Configuration, IndexedConfiguration } from '../../server/raft/core/membership.ts';
 import { peersText } from '../../server/raft/core/peer-id.ts';
 import { LogIndex, type PeerId } from '../../server/raft/core/ids.ts';
 import type { RaftState } from '../../server/raft/core/state.ts';
@@ -172,12 +172,10 @@ function previousTermOf(state: RaftState, first: LogEntry | undefined): number {
 /** One change at a time, and none before the leader committed something of its own (§6). */
 function checkChange(state: RaftState, before: BeforeStep, entry: LogEntry): void {
   const peer = state.options.id;
-  // The same voters bound to disks now known: no quorum changes.
   const { configuration: old, index: oldIndex } = before.configuration;
   const next = entry.kind === 'configuration' ? entry.configuration.configuration : old;
-  if (old.outgoing === undefined && next.outgoing === undefined) {
-    if (peersText(old.voters) === peersText(next.voters)) return;
-  }
+  // The same voters, by a new leader or bound to disks now known: no quorum changes.
+  if (votersText(old) === votersText(next)) return;
   check(
     oldIndex <= state.commitIndex,
     'configuration',
@@ -190,6 +188,10 @@ function checkChange(state: RaftState, before: BeforeStep, entry: LogEntry): voi
     'configuration',
     () => `${peer} changes the configuration at ${entry.id.index} before an entry of its own term`,
   );
+}
+
+function votersText({ voters, outgoing = new Set() }: Configuration): string {
+  return `${peersText(voters)}; ${peersText(outgoing)}`;
 }
 
 /** A leader may open its term with a configuration in place of an empty entry (braft). */
