@@ -35,7 +35,7 @@ export class Dispatcher implements Disposable {
   readonly #deadlines = new DeadlineTimer((now) => this.#sweep(now));
   readonly #reads = new OperationQueue();
   readonly #writes = new OperationQueue();
-  /** Exactly-once batches to be sent again, with the serials they have. */
+  /** Exactly-once batches that may have happened, to be sent again with the serials they have. */
   #resend: Batch[] = [];
   #numbering: WriteNumbering | undefined;
   #registering = false;
@@ -235,13 +235,18 @@ export class Dispatcher implements Disposable {
     }
   }
 
+  /**
+   * A batch that may have happened is repeated whole, with its serials. All others are put together
+   * anew: a caller that gave up meanwhile was told that nothing happened, so nothing may.
+   */
   #queueAgain(batch: Batch, decision: Retry): void {
-    if (batch.numbers !== undefined && !decision.newSession) {
+    if (batch.operations.some((operation) => operation.maybeDone)) {
       this.#resend.push(batch);
       return;
     }
     this.#release(batch);
-    if (this.#numbering?.sessionId === batch.numbers?.sessionId) this.#numbering = undefined;
+    const ofThisSession = this.#numbering?.sessionId === batch.numbers?.sessionId;
+    if (decision.newSession && ofThisSession) this.#numbering = undefined;
     const queue = batch.path === 'write' ? this.#writes : this.#reads;
     queue.putBack(batch.operations);
   }

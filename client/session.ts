@@ -24,6 +24,9 @@ export type SessionListener = {
   writable: () => void;
 };
 
+/** Servers refuse a message of more batches; callers of big batches never come near. */
+const MESSAGE_BATCHES_MAX = 16_384;
+
 /** Batches are numbered within uint32 and start over. */
 const NUMBER_LIMIT = 2 ** 32;
 
@@ -93,7 +96,7 @@ export class Session {
     return this.#inFlight.values();
   }
 
-  /** Sends the batches in one message. */
+  /** Sends the batches, in one message unless they are very many. */
   send(batches: readonly Batch[], now: number, lowestUnanswered: number): void {
     const encoded: OperationBatch[] = [];
     for (const batch of batches) {
@@ -105,7 +108,10 @@ export class Session {
       this.#operationsInFlight += batch.operations.length;
       encoded.push(encodeBatch(batch, { number, lowestUnanswered, now }));
     }
-    if (!this.#stream.write({ batches: encoded })) this.#blocked = true;
+    for (let from = 0; from < encoded.length; from += MESSAGE_BATCHES_MAX) {
+      const message = { batches: encoded.slice(from, from + MESSAGE_BATCHES_MAX) };
+      if (!this.#stream.write(message)) this.#blocked = true;
+    }
   }
 
   /** Sends nothing more; ends the stream once everything in flight is answered. */

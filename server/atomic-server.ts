@@ -1,6 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
 import { MonitoringServiceService } from '../proto/gen/atomic/v1/monitoring.ts';
 import { CliServiceService } from '../proto/gen/raft/v1/cli.ts';
 import type { ServerOptions } from './flags.ts';
@@ -21,6 +22,9 @@ import { addReflection } from './reflection.ts';
 
 const ACTIVITY_INTERVAL_MS = 1_000;
 const HEALTH_INTERVAL_MS = 250;
+/** A leader with a quorum commits what it has long before this; another one never will. */
+const ANSWER_MAX_MS = 1_000;
+const ANSWER_LOOK_MS = 2;
 const NANOSECONDS_PER_MILLISECOND = 1_000_000;
 
 type Tools = { readonly logger: Logger; readonly version: string };
@@ -75,18 +79,26 @@ export class AtomicServer {
     }
   }
 
-  /** Hands leadership over, waits for calls under way up to `graceMs`, closes everything. */
+  /** Answers what is under way, hands leadership over, closes everything; waits up to `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     this.#health.setStatus('', 'NOT_SERVING');
     for (const timer of this.#timers) clearInterval(timer);
     for (const group of this.#groups) group.close();
+    await this.#answered(Math.min(graceMs, ANSWER_MAX_MS));
     await Promise.all(this.#groups.map(({ node }) => node.shutdown()));
     this.#observer.close();
     await this.#transport.close();
     await closeGrpcServer(this.#grpc, { graceMs, clock: systemClock });
     await this.#http?.close();
     this.#loopDelay.disable();
+  }
+
+  /** Waits for what the groups have taken in: stepping down now would leave its outcome unknown. */
+  async #answered(waitMs: number): Promise<void> {
+    const end = performance.now() + waitMs;
+    const busy = () => this.#groups.some(({ service }) => service.operationsInFlight > 0);
+    while (busy() && performance.now() < end) await setTimeout(ANSWER_LOOK_MS);
   }
 
   async #start(): Promise<void> {

@@ -10,6 +10,7 @@ import { allGets } from './service-admission.ts';
 import type { AtomicServiceCore } from './service-core.ts';
 import { STOPPING, detailOf, grpcErrorOf, invalid, type Failure } from './service-failure.ts';
 import type { ReadConsistency } from './service-reads.ts';
+import { MESSAGE_BATCHES_MAX } from './session-request.ts';
 
 export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse>;
 
@@ -33,6 +34,10 @@ export class SessionStream {
     this.#call = call;
     this.#core = core;
     call.on('data', ({ batches }: SessionRequest) => {
+      if (batches.length > MESSAGE_BATCHES_MAX) {
+        this.#refuse();
+        return;
+      }
       const refusal = core.refuseMessage(batches.reduce((sum, batch) => sum + bytesOf(batch), 0));
       for (const batch of batches) this.#take(batch, refusal);
     });
@@ -53,6 +58,16 @@ export class SessionStream {
         forget();
       });
     }
+  }
+
+  /** Ends the stream over a message that was not even read. */
+  #refuse(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    const text = `a message of more than ${MESSAGE_BATCHES_MAX} batches: send several messages`;
+    // The error is about all that is unanswered, of which some may have been proposed.
+    const outcome = this.#waiting > 0 ? 'unknown' : 'notProposed';
+    this.#call.emit('error', grpcErrorOf({ ...invalid(text), outcome }));
   }
 
   #take(batch: OperationBatch, refusal: Failure | undefined): void {

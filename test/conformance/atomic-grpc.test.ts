@@ -13,6 +13,7 @@ import {
   type SessionResponse,
 } from '../../proto/gen/atomic/v1/atomic.ts';
 import { HashClient } from '../../server/atomic/service-hash-client.ts';
+import { sessionRequestFrom } from '../../server/atomic/session-request.ts';
 import { RaftError } from '../../server/raft/index.ts';
 import { AtomicGrpc, called, failureOf } from '../support/atomic-grpc.ts';
 import { OTHER, peer } from '../support/atomic-node.ts';
@@ -186,6 +187,28 @@ describe('Session', () => {
       expect(failure?.message).toContain('raise message_bytes_max');
     }
     expect(rig.node.proposed).toHaveLength(1);
+  });
+
+  it('ends over a message of more batches than it reads, without a word on what is under way', async () => {
+    await using rig = await AtomicGrpc.start(22_028);
+    rig.node.held = true;
+    const stream = rig.atomic.session();
+    const failure = failureOf(new Promise((_, reject) => stream.on('error', reject)));
+    stream.resume();
+    stream.write({ batches: [batchOf(1, [['exchange', 1n, 5n]])] });
+    while (rig.node.proposed.length === 0) await new Promise(setImmediate);
+    stream.write({ batches: Array.from({ length: 16_385 }, (_, number) => batchOf(number, [])) });
+    const { code, detail } = await failure;
+    expect(code).toBe(status.INVALID_ARGUMENT);
+    expect(detail?.outcome).toBe(OutcomeDetail_Outcome.OUTCOME_UNKNOWN);
+    rig.node.release();
+  });
+
+  it('reads no more of a message than one batch too many', () => {
+    const bytes = Buffer.alloc(2 * 100_000);
+    for (let at = 0; at < bytes.length; at += 2) bytes[at] = 10;
+    expect(sessionRequestFrom(bytes).batches).toHaveLength(16_385);
+    expect(sessionRequestFrom(bytes.subarray(0, 40)).batches).toHaveLength(20);
   });
 
   it('answers everything before the stream ends', async () => {

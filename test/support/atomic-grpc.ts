@@ -1,7 +1,6 @@
 import { Server, ServerCredentials, credentials, type ServiceError } from '@grpc/grpc-js';
 import {
   AtomicServiceClient,
-  AtomicServiceService,
   MaintenanceServiceService,
   OutcomeDetail,
 } from '../../proto/gen/atomic/v1/atomic.ts';
@@ -17,6 +16,7 @@ import {
   type MaintainedGroup,
 } from '../../server/atomic/service-maintenance.ts';
 import { createAtomicService } from '../../server/atomic/service.ts';
+import { ATOMIC_SERVICE } from '../../server/atomic/session-request.ts';
 import { AtomicStateMachine } from '../../server/atomic/state-machine.ts';
 import { FakeAtomicNode, SteerableClock } from './atomic-node.ts';
 
@@ -44,7 +44,7 @@ export class AtomicGrpc implements AsyncDisposable {
     const rig = new AtomicGrpc(port);
     const server = rig.#server;
     const groups = new ServedGroups(new Map([['Atomic', rig.core]]));
-    server.addService(AtomicServiceService, createAtomicService(groups));
+    server.addService(ATOMIC_SERVICE, createAtomicService(groups));
     server.addService(BraftServiceService, createBraftService(groups));
     if (maintained !== undefined) {
       const maintenance = createMaintenanceService(new Map([['Atomic', maintained]]));

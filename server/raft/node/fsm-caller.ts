@@ -251,6 +251,7 @@ export class FsmCaller<Context> {
       if (!this.#applyRun(run)) return;
       run = [];
       this.#applied = entry.id.index;
+      this.#ports.pending.applied(entry.id);
       if (entry.kind === 'configuration') this.#applyConfiguration(entry);
       this.#ports.onApplied(this.#applied);
       this.#announceLeader();
@@ -268,7 +269,7 @@ export class FsmCaller<Context> {
     if (iterator.valid()) iterator.setErrorAndRollback(1, 'onApply returned before the end');
     const rollback = iterator.rollback();
     const end = rollback === undefined ? last.id.index : rollback.first - 1;
-    for (const { id } of run) if (id.index <= end) pending.applied(id.index);
+    for (const { id } of run) if (id.index <= end) pending.applied(id);
     this.#applied = LogIndex(Math.max(this.#applied, end));
     if (rollback === undefined) return true;
     const text = `the state machine gave up at index ${String(rollback.first)}: ${rollback.reason}`;

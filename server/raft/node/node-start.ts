@@ -3,6 +3,7 @@ import { LogIndex, type PeerId } from '../core/ids.ts';
 import { peerFields } from '../core/peer-id.ts';
 import type { Recovered } from '../core/recovered.ts';
 import { RaftError } from '../error.ts';
+import { FORMAT_VERSION_MAX } from './defaults.ts';
 import type { NodeOptions, NodeStorage } from './node-options.ts';
 import { firstLineage } from './lineage.ts';
 
@@ -18,7 +19,7 @@ type Start<Context> = {
  * LogManager::check_consistency and Node::init).
  *
  * @throws RaftError EIO when entries between snapshot and log are missing; EINVAL for a peer that
- *   cannot be one.
+ *   cannot be one, or for a group that writes a newer format.
  */
 export async function recover<Context>(start: Start<Context>): Promise<Recovered> {
   const { options, peer } = start;
@@ -26,6 +27,7 @@ export async function recover<Context>(start: Start<Context>): Promise<Recovered
   if (peerFields(peer).role === 'witness') {
     throw new RaftError('EINVAL', `${peer}: witnesses (role 1) are not supported; use role 0`);
   }
+  checkFormat(storage);
   const snapshot = storage.snapshots?.recovered;
   const log = await agreeingLog(storage);
   const hardState = storage.meta.recovered;
@@ -41,6 +43,16 @@ export async function recover<Context>(start: Start<Context>): Promise<Recovered
     joined: storage.identity.current().joined,
     firstStart,
   };
+}
+
+/** Refuses what a newer program has begun to write (the group's active format version). */
+function checkFormat({ log, snapshots }: NodeStorage): void {
+  const newest = log.recovered.configurations.at(-1) ?? snapshots?.recovered?.configuration;
+  const active = newest?.formatVersion ?? 0;
+  if (active <= FORMAT_VERSION_MAX) return;
+  const text = `the group writes format version ${String(active)}`;
+  const advice = `this program reads up to ${String(FORMAT_VERSION_MAX)}: run a newer one`;
+  throw new RaftError('EINVAL', `${text}; ${advice}`);
 }
 
 /** The log as the core may use it, reset when a crash left a snapshot that it does not reach. */

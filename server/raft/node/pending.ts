@@ -1,6 +1,6 @@
 import type { Ticket } from '../core/event.ts';
 import type { LogId, LogIndex } from '../core/ids.ts';
-import type { RaftError } from '../error.ts';
+import { RaftError } from '../error.ts';
 
 type PendingTask<Context> = {
   readonly context: Context | undefined;
@@ -66,9 +66,11 @@ export class PendingTasks<Context> {
     return task?.id.term === id.term ? task.context : undefined;
   }
 
-  applied(index: LogIndex): void {
-    const task = this.#take(index);
-    task?.resolve(task.id);
+  /** The entry was applied. A task that had its place in another term was overwritten. */
+  applied(id: LogId): void {
+    const task = this.#take(id.index);
+    if (task?.id.term === id.term) task.resolve(task.id);
+    else task?.reject(new RaftError('EPERM', 'leader stepped down', { outcome: 'unknown' }));
   }
 
   failAt(index: LogIndex, error: RaftError): void {

@@ -2,11 +2,15 @@ import type { handleUnaryCall } from '@grpc/grpc-js';
 import type * as wire from '../../../proto/gen/raft/v1/cli.ts';
 import { LogIndex } from '../core/ids.ts';
 import type { PeerId } from '../core/ids.ts';
-import { ANY_PEER, parsePeerId } from '../core/peer-id.ts';
+import { ANY_PEER, parsePeerId, peerFields } from '../core/peer-id.ts';
 import { RaftError } from '../error.ts';
 import type { ChangeGuard, MembershipResult, NodeApi } from '../node/node-api.ts';
 import { statusToWire } from './cli-status.ts';
 import { unaryHandler } from './raft-service.ts';
+
+/** Ids of operations stay in the log and in every configuration that follows. */
+const OPERATION_ID_LENGTH_MAX = 256;
+const PEERS_MAX = 100;
 
 /** What the admin service needs to know. */
 export type CliServiceOptions = {
@@ -50,27 +54,27 @@ function guardedBy({ disabled }: CliServiceOptions): Guarded {
 function membershipHandlers(guarded: Guarded, find: Find) {
   return {
     addPeer: guarded(async ({ groupId, leaderId, peerId, guard }: wire.AddPeerRequest) =>
-      changed(await find(groupId, leaderId).addPeer(required(peerId), guardFrom(guard))),
+      changed(await find(groupId, leaderId).addPeer(member(peerId), guardFrom(guard))),
     ),
     removePeer: guarded(async ({ groupId, leaderId, peerId, guard }: wire.RemovePeerRequest) =>
-      changed(await find(groupId, leaderId).removePeer(required(peerId), guardFrom(guard))),
+      changed(await find(groupId, leaderId).removePeer(member(peerId), guardFrom(guard))),
     ),
     changePeers: guarded(async ({ groupId, leaderId, newPeers, guard }: wire.ChangePeersRequest) =>
       changed(await find(groupId, leaderId).changePeers(peerSet(newPeers), guardFrom(guard))),
     ),
     addLearner: guarded(async ({ groupId, leaderId, peerId, guard }: wire.AddLearnerRequest) => {
-      await find(groupId, leaderId).addLearner(required(peerId), guardFrom(guard));
+      await find(groupId, leaderId).addLearner(member(peerId), guardFrom(guard));
       return {};
     }),
     removeLearner: guarded(
       async ({ groupId, leaderId, peerId, guard }: wire.RemoveLearnerRequest) => {
-        await find(groupId, leaderId).removeLearner(required(peerId), guardFrom(guard));
+        await find(groupId, leaderId).removeLearner(member(peerId), guardFrom(guard));
         return {};
       },
     ),
     promoteLearner: guarded(
       async ({ groupId, leaderId, peerId, guard }: wire.PromoteLearnerRequest) => {
-        await find(groupId, leaderId).promoteLearner(required(peerId), guardFrom(guard));
+        await find(groupId, leaderId).promoteLearner(member(peerId), guardFrom(guard));
         return {};
       },
     ),
@@ -171,8 +175,7 @@ function listedPeers(node: AdministeredNode): wire.ListPeersResponse {
 
 function transferTarget(peerId: string | undefined): PeerId | 'any' {
   if (peerId === undefined || peerId === '') return 'any';
-  const peer = required(peerId);
-  return peer === ANY_PEER ? 'any' : peer;
+  return required(peerId) === ANY_PEER ? 'any' : member(peerId);
 }
 
 function required(text: string): PeerId {
@@ -181,9 +184,21 @@ function required(text: string): PeerId {
   return parsed.peer;
 }
 
+/** A peer that is, or may become, a member. */
+function member(text: string): PeerId {
+  const peer = required(text);
+  const { port, role } = peerFields(peer);
+  if (port === 0) throw new RaftError('EINVAL', `${peer}: the port must not be 0`);
+  if (role === 'replica') return peer;
+  throw new RaftError('EINVAL', `${peer}: witnesses (role 1) are not supported; use role 0`);
+}
+
 function peerSet(texts: readonly string[]): ReadonlySet<PeerId> {
   if (texts.length === 0) throw new RaftError('EINVAL', 'the new set of peers is empty');
-  const peers = new Set(texts.map(required));
+  if (texts.length > PEERS_MAX) {
+    throw new RaftError('EINVAL', `${texts.length} peers; a group may have ${PEERS_MAX}`);
+  }
+  const peers = new Set(texts.map(member));
   if (peers.size < texts.length) throw new RaftError('EINVAL', 'the same peer is listed twice');
   return peers;
 }
@@ -193,6 +208,10 @@ function guardFrom(guard: wire.ChangeGuard | undefined): ChangeGuard {
   const { expectedConfigurationIndex: expected, fence, operationId } = guard;
   if ((expected ?? 0) < 0 || (fence ?? 0) < 0) {
     throw new RaftError('EINVAL', 'an expected configuration index or a fence is not negative');
+  }
+  if ((operationId ?? '').length > OPERATION_ID_LENGTH_MAX) {
+    const text = `the operation id has more than ${OPERATION_ID_LENGTH_MAX} characters`;
+    throw new RaftError('EINVAL', text);
   }
   return {
     ...(expected !== undefined && { expectedConfigurationIndex: LogIndex(expected) }),

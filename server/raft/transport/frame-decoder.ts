@@ -1,13 +1,22 @@
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import * as wire from '../../../proto/gen/raft/v1/raft.ts';
 import { Incarnation } from '../core/ids.ts';
 import type { AddressedMessage, ReceiveRefusal } from './transport.ts';
 import type { Hello, ReceivedBatch, ReceivedFrame, RefusedNotice } from './wire-frame.ts';
 import type { BatchEnvelope } from './wire.ts';
+import { WireError } from './wire-error.ts';
 import { envelopeFromWire, messageFromWire, name, peer } from './wire.ts';
 
 /** More nodes than one process can have. */
 const HELLO_NODES_MAX = 1024;
 const ENVELOPES_CACHED_MAX = 64;
+/**
+ * Fields of a frame and of what is right inside it. No frame of ours comes near; an empty one takes
+ * two bytes on the wire and a hundred times that in memory.
+ */
+const FIELDS_MAX = 131_072;
+/** Faults named; what follows so many of them is not read. */
+const FAULTS_MAX = 64;
 const REASONS: readonly string[] = [
   'unknownGroup',
   'clusterMismatch',
@@ -27,7 +36,10 @@ export class FrameDecoder {
    */
   decode(bytes: Uint8Array): ReceivedFrame {
     const malformed: string[] = [];
-    const frame = attempt(() => wire.ExchangeResponse.decode(bytes), malformed);
+    const frame = attempt(() => {
+      checkFields(bytes);
+      return wire.ExchangeResponse.decode(bytes);
+    }, malformed);
     if (frame === undefined) return { hello: undefined, batches: [], refused: [], malformed };
     const { hello, batches, refused } = frame;
     return {
@@ -95,8 +107,29 @@ function isRefusal(reason: string): reason is ReceiveRefusal {
   return REASONS.includes(reason);
 }
 
+/** Looks at a frame before memory is spent on it. @throws WireError when it has too many parts. */
+function checkFields(bytes: Uint8Array): void {
+  const reader = new BinaryReader(bytes);
+  let fields = 0;
+  const skimTo = (end: number, skimField: (wireType: WireType) => void): void => {
+    while (reader.pos < end) {
+      if (++fields > FIELDS_MAX) throw new WireError('a frame of too many parts');
+      const [, wireType] = reader.tag();
+      skimField(wireType);
+    }
+  };
+  const skip = (wireType: WireType): void => {
+    reader.skip(wireType);
+  };
+  skimTo(bytes.length, (wireType) => {
+    if (wireType === WireType.LengthDelimited) skimTo(reader.uint32() + reader.pos, skip);
+    else skip(wireType);
+  });
+}
+
 /** Whatever a stranger sends must end here as a counted sentence, not in the loop as a throw. */
 function attempt<T>(read: () => T, malformed: string[]): T | undefined {
+  if (malformed.length >= FAULTS_MAX) return undefined;
   try {
     return read();
   } catch (error) {

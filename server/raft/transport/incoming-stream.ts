@@ -27,6 +27,7 @@ export class IncomingStream {
   readonly #cancelGreetingTimeout: () => void;
   #state: 'connecting' | 'open' | 'closed' = 'connecting';
   #writing = false;
+  #notifying = false;
   #lastWriteAt = 0;
 
   constructor(context: TransportContext, call: ExchangeCall, events: StreamEvents) {
@@ -93,7 +94,16 @@ export class IncomingStream {
     const refused = this.#events.received(frame);
     // The opener takes long silence for a broken connection.
     const silent = clock.now() - this.#lastWriteAt > limits.echoAfterMs;
-    if (refused.length > 0 || silent) this.#write({ refused });
+    if (refused.length > 0 || silent) this.#notify(refused);
+  }
+
+  /** Says what was refused; not while the opener, who may be flooding us, has not taken the last word. */
+  #notify(refused: readonly RefusedNotice[]): void {
+    if (this.#notifying) return;
+    this.#notifying = true;
+    this.#write({ refused }, () => {
+      this.#notifying = false;
+    });
   }
 
   /** Takes the greeting, which comes first; false when there is nobody to talk to. */

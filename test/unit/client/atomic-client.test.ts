@@ -415,6 +415,20 @@ describe('exactly-once', () => {
     expect(server.batches).toHaveLength(2);
   });
 
+  it('a write given up as not proposed does not happen with the others of its batch later', async () => {
+    const busy = notProposed({ status: status.RESOURCE_EXHAUSTED, reason: 'EBUSY' });
+    let room = false;
+    const server = await serve({ script: () => (room ? { type: 'apply' } : busy) });
+    const client = clientOf([server], { exactlyOnce: true });
+    const abandoned = errorOf(client.exchange(1n, 5n, { timeoutMs: 150 }));
+    const patient = client.exchange(2n, 5n);
+    expect(await abandoned).toMatchObject({ code: 'timeout', outcome: 'notProposed' });
+    expect(server.batches[0]?.kinds).toHaveLength(2);
+    room = true;
+    await patient;
+    expect([...server.state.values.keys()]).toEqual([2n]);
+  });
+
   it('gives up a number only when nobody waits for it any more', async () => {
     const server = await serve({ script: script({ type: 'silence' }) });
     const client = clientOf([server], { exactlyOnce: true });

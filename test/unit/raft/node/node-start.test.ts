@@ -19,7 +19,11 @@ const voters = new Set(['a', 'b', 'c'].map(peer));
 type Disk = {
   /** First and last index of the log; every entry has term 3. */
   readonly log?: readonly [first: number, last: number];
-  readonly snapshot?: { readonly index: number; readonly term: number };
+  readonly snapshot?: {
+    readonly index: number;
+    readonly term: number;
+    readonly formatVersion?: number;
+  };
   readonly identity?: Partial<Identity>;
   readonly initialVoters?: ReadonlySet<ReturnType<typeof peer>>;
   readonly initialState?: 'new' | 'existing';
@@ -108,7 +112,7 @@ function logOf([first, last]: readonly [number, number], resets: number[]): LogS
 function snapshotsOf(snapshot: Disk['snapshot']): SnapshotStorage {
   const meta = snapshot && {
     lastIncluded: { index: LogIndex(snapshot.index), term: Term(snapshot.term) },
-    configuration: initialRecord(voters),
+    configuration: { ...initialRecord(voters), formatVersion: snapshot.formatVersion ?? 1 },
     configurationIndex: LogIndex(1),
   };
   return {
@@ -122,6 +126,14 @@ function snapshotsOf(snapshot: Disk['snapshot']): SnapshotStorage {
 }
 
 describe('log and snapshot at the start', () => {
+  it('are refused when the group writes a newer format than this program reads', async () => {
+    const newer = { index: 5, term: 3, formatVersion: 2 };
+    await expect(start({ log: [6, 9], snapshot: newer })).rejects.toMatchObject({
+      code: 'EINVAL',
+      message: 'the group writes format version 2; this program reads up to 1: run a newer one',
+    });
+  });
+
   it.each<[string, Disk, readonly [number, number], readonly number[]]>([
     ['a log alone', { log: [1, 9] }, [1, 9], []],
     ['a snapshot within the log', { log: [3, 9], snapshot: { index: 5, term: 3 } }, [3, 9], []],

@@ -35,7 +35,7 @@ describe('PendingTasks', () => {
     expect(bench.tasks.isFull(1)).toBe(true);
     bench.tasks.proposed(1, id(5));
     expect(bench.tasks.isFull(1)).toBe(true);
-    bench.tasks.applied(LogIndex(5));
+    bench.tasks.applied(id(5));
     expect(bench.tasks.isFull(90)).toBe(false);
   });
 
@@ -46,8 +46,8 @@ describe('PendingTasks', () => {
       bench.tasks.proposed(index, id(index));
     }
     bench.tasks.failAbove(LogIndex(1), error('unknown'));
-    bench.tasks.applied(LogIndex(1));
-    bench.tasks.applied(LogIndex(2));
+    bench.tasks.applied(id(1));
+    bench.tasks.applied(id(2));
     expect(bench.ends).toEqual(['2 unknown', '3 unknown', '1 at 1']);
     expect(bench.tasks.size()).toBe(0);
   });
@@ -60,6 +60,15 @@ describe('PendingTasks', () => {
     expect(bench.tasks.contextAt(id(7, 3))).toBeUndefined();
   });
 
+  it('an entry of another leader at its index does not acknowledge a task', () => {
+    const bench = new Bench();
+    bench.add(1);
+    bench.tasks.proposed(1, id(7, 2));
+    bench.tasks.applied(id(7, 3));
+    expect(bench.ends).toEqual(['1 unknown']);
+    expect(bench.tasks.size()).toBe(0);
+  });
+
   it('at the end everything is answered exactly once, with what is known of it', () => {
     const bench = new Bench();
     bench.add(1);
@@ -69,7 +78,7 @@ describe('PendingTasks', () => {
     bench.tasks.refuse(3, error('notProposed'));
     bench.tasks.failAll(error);
     bench.tasks.failAll(error);
-    bench.tasks.applied(LogIndex(4));
+    bench.tasks.applied(id(4));
     expect(bench.ends.sort()).toEqual(['1 unknown', '2 notProposed', '3 notProposed']);
   });
 });

@@ -376,6 +376,9 @@ describe('the node that CliService means', () => {
     ['an empty set', []],
     ['a malformed peer', ['127.0.0.1']],
     ['a peer twice', ['127.0.0.1:8300', '127.0.0.1:8300:0:0']],
+    ['a witness', ['127.0.0.1:8300', '127.0.0.1:8301:0:1']],
+    ['a peer without a port', ['127.0.0.1:8300', '127.0.0.1:0']],
+    ['too many peers', Array.from({ length: 101 }, (_, at) => `127.0.0.1:${at + 1}`)],
   ])('is not asked to change to %s', async (_, newPeers) => {
     const change = answerTo((done) =>
       client.changePeers({ groupId, leaderId, newPeers, guard: undefined }, done),
@@ -384,8 +387,10 @@ describe('the node that CliService means', () => {
     expect(node.calls).toEqual([]);
   });
 
-  it('is not asked with a negative guard', async () => {
-    const wrong = { expectedConfigurationIndex: -1 };
+  it.each([
+    ['negative', { expectedConfigurationIndex: -1 }],
+    ['too long', { operationId: 'x'.repeat(257) }],
+  ])('is not asked with a guard that is %s', async (_, wrong) => {
     const change = answerTo((done) =>
       client.addPeer({ groupId, leaderId, peerId: b, guard: wrong }, done),
     );

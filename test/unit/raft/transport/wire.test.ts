@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import * as wire from '../../../../proto/gen/raft/v1/raft.ts';
 import { Lineage } from '../../../../server/raft/core/ids.ts';
@@ -279,6 +280,25 @@ describe('a message that is not valid', () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  it.each([
+    ['batches', '', '1200'],
+    ['messages of one batch', '12', '4200'],
+    ['nodes in a greeting', '0a', '1a00'],
+  ])('is refused whole when it is made of very many empty %s', (_, within, part) => {
+    const parts = Buffer.from(part.repeat(200_000), 'hex');
+    const length = new BinaryWriter().uint32(parts.length).finish();
+    const head = within === '' ? [] : [Buffer.from(within, 'hex'), length];
+    const bytes = Buffer.concat([...head, parts]);
+    const { batches, hello, malformed } = received(bytes);
+    expect(malformed).toEqual(['a frame of too many parts']);
+    expect({ batches, hello }).toEqual({ batches: [], hello: undefined });
+  });
+
+  it('is not read on after many faults', () => {
+    const { malformed } = received(Buffer.from('1200'.repeat(1_000), 'hex'));
+    expect(malformed).toHaveLength(64);
   });
 
   it('is named when an integer does not fit a safe one', () => {
