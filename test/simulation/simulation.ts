@@ -1,6 +1,7 @@
 import { LogIndex, type PeerId } from '../../server/raft/core/ids.ts';
 import { parsePeerId } from '../../server/raft/core/peer-id.ts';
 import { step } from '../../server/raft/core/step.ts';
+import { BlackBox } from './black-box.ts';
 import { check } from './checkers/violation.ts';
 import { decodeWrites } from './counter-machine.ts';
 import { startCounterNode, type CounterNode } from './counter-node.ts';
@@ -14,7 +15,7 @@ import type { ProcessGate } from './process-gate.ts';
 import { SimulationRandom } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { drawSettings, type FaultKind, type Settings } from './settings.ts';
-import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedClient, type ClientRecord } from './simulated-client.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { SimulatedOperator } from './simulated-operator.ts';
 import { SimulatedServer } from './simulated-server.ts';
@@ -54,6 +55,8 @@ const COMPLETED_MIN = 100;
 /** How long a healed group may need, in election timeouts. */
 const HEALING_TIMEOUTS = 40;
 const RESTART_AGAIN_MS = 1_000;
+/** The search for an order of all operations takes long: every so many seeds. */
+const BLACK_BOX_EVERY = 50;
 
 /** Runs one seed from start to end; never rejects because of a violation. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
@@ -74,6 +77,7 @@ class Simulation {
   readonly #random: SimulationRandom;
   readonly #initialVoters: ReadonlySet<PeerId>;
   readonly #operator: SimulatedOperator;
+  readonly #blackBox: BlackBox | undefined;
   readonly #faults = new Map<FaultKind, number>();
 
   constructor(options: SimulationOptions) {
@@ -81,6 +85,7 @@ class Simulation {
     this.#options = options;
     this.#settings = { ...drawSettings(seed), ...options.settings };
     this.#random = new SimulationRandom(seed, 'processes');
+    this.#blackBox = seed % BLACK_BOX_EVERY === 0 ? new BlackBox() : undefined;
     this.#scheduler = new Scheduler(new SimulationRandom(seed, 'order'));
     this.#trace = new Trace(() => this.#scheduler.now(), options.readable ?? false);
     const { latencyMs, servers, spares } = this.#settings;
@@ -120,6 +125,7 @@ class Simulation {
       this.#scheduleFaults(endMs);
       await this.#scheduler.run(endMs);
       await this.#heal();
+      if (this.#observer.failure() === undefined) this.#blackBox?.check();
     } catch (error) {
       this.#observer.fail(error);
     }
@@ -173,7 +179,10 @@ class Simulation {
     });
     const surroundings = {
       ...{ scheduler: this.#scheduler, network, counters: this.#observer.counters },
-      ...{ trace: this.#trace, record: () => undefined },
+      trace: this.#trace,
+      record: (record: ClientRecord) => {
+        this.#blackBox?.record(record);
+      },
       committedIndex: () => this.#observer.committed.lastIndex(),
       servers: () => this.#servers.map(({ peer }) => peer),
       judge: (body: () => void) => {
