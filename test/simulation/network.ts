@@ -77,6 +77,11 @@ export class SimulatedNetwork {
       receiver: undefined,
     };
     this.#endpoints.set(peer, endpoint);
+    // Nobody has greeted this process yet.
+    for (const links of this.#links.values()) {
+      const link = links.get(peer);
+      if (link !== undefined) link.announcedBy = undefined;
+    }
     return {
       register: (local, receiver) => {
         endpoint.receiver = receiver;
