@@ -1,0 +1,3 @@
+module atomicraft.dev/test/cluster/pause
+
+go 1.24
