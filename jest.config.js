@@ -6,6 +6,8 @@ const resultsFile = env['JEST_RESULTS_FILE'];
 export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
+  // They need a machine of their own: npm run test:cluster.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/cluster/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '\\.ts$': [
