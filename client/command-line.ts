@@ -17,11 +17,11 @@ const BRAFT_COMMANDS: ReadonlySet<string> = new Set(['admin', 'test']);
 const REPEATED_SIGNAL_MS = 1_000;
 
 /** Runs `atomic` with these arguments and sets the exit code of the process. */
-export async function runCommandLine(argv: readonly string[]): Promise<void> {
+export async function runCommandLine(argv: readonly string[], version: string): Promise<void> {
   const terminal = processTerminal();
   const badInput = BRAFT_COMMANDS.has(argv[0] ?? '') ? EXIT.braftFailure : EXIT.badInput;
   try {
-    await programOf(terminal).parseAsync(argumentsOf(argv), { from: 'user' });
+    await programOf(terminal, version).parseAsync(argumentsOf(argv), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode !== 0) terminal.warn(explained(error));
@@ -34,9 +34,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
   }
 }
 
-function programOf(terminal: Terminal): Command {
+function programOf(terminal: Terminal, version: string): Command {
   const program = new Command('atomic')
     .description('Reads, changes and measures replicated counters, and administers their servers.')
+    .version(version, '-V, --version', 'Print the version and exit.')
     .addHelpText('afterAll', EXIT_CODES_HELP)
     .addHelpText('afterAll', 'Flags may be written with hyphens or underscores, as -x=y or --x y.');
   addDataCommands(program, terminal);

@@ -8,4 +8,5 @@ if (major < 22 || (major === 22 && minor < 19)) {
 }
 // Imported late: older versions of Node cannot even load what follows.
 const { runCommandLine } = await import('./command-line.ts');
-await runCommandLine(argv.slice(2));
+const { packageVersion } = await import('../server/version.ts');
+await runCommandLine(argv.slice(2), packageVersion());

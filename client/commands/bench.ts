@@ -40,7 +40,7 @@ export function benchCommand(terminal: Terminal): Command {
         .argParser(int64)
         .default(1_000_000n, '1000000'),
     )
-    .option('--duration <seconds>', 'measured time', seconds, 10)
+    .option('--duration <seconds>', 'measured time; 0: until Ctrl-C', seconds, 10)
     .option('--warm-up <seconds>', 'time before it that does not count', seconds, 1)
     .option(
       '--mix <shares>',
@@ -62,7 +62,7 @@ async function bench(flags: BenchFlags, terminal: Terminal): Promise<void> {
   const { report, history } = await runLoad(client, {
     ...flags,
     keys: flags.keys ?? flags.inFlight,
-    durationMs: flags.duration * 1_000,
+    durationMs: flags.duration === 0 ? Infinity : flags.duration * 1_000,
     warmUpMs: flags.warmUp * 1_000,
     record: verify || flags.history !== undefined,
     stop: terminal.stopSignal(),

@@ -26,6 +26,29 @@ describe('init', () => {
     await nodes.apply(leader, 'x');
   });
 
+  it('that is overtaken by a shutdown fails with EPERM and leaves nothing running', async () => {
+    const nodes = prepared('a');
+    const node = new Node<string>('Test', peer('a'));
+    const disk = new SimulatedDisk();
+    const machine = new RegisterMachine(disk);
+    const init = node.init({
+      stateMachine: machine,
+      storage: await openOther(disk),
+      transport: nodes.network.transport(),
+      clock: nodes.clock,
+      logger: silentLogger,
+      seed: 1,
+      initialVoters: new Set([peer('a')]),
+      initialState: 'new',
+    });
+    const stopped = node.shutdown();
+    await expect(init).rejects.toMatchObject({ code: 'EPERM' });
+    await stopped;
+    await nodes.clock.advance(5_000);
+    expect(node.isLeader()).toBe(false);
+    expect(machine.calls).toEqual([]);
+  });
+
   it('that fails to load its snapshot can be shut down and joined', async () => {
     const nodes = await started('a');
     const leader = await nodes.leader();

@@ -52,6 +52,7 @@ export class Node<Context = unknown> implements NodeApi<Context> {
     const recovered = await recover({ group: this.group, peer: this.peer, options });
     const engine = new NodeEngine(this.group, this.peer, options, recovered);
     if (recovered.snapshot !== undefined) await loadNewest(options, engine);
+    this.#requireStarting();
     this.#engine = engine;
     this.#lifecycle = 'active';
     const { incarnation } = options.storage.identity.current();
@@ -278,6 +279,13 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   readonly(): boolean {
     const engine = this.#engine;
     return engine !== undefined && isReadonly(engine.state);
+  }
+
+  /** Shutdown may have come while `init` waited for the disk, which is closed then. */
+  #requireStarting(): void {
+    if (this.#lifecycle !== 'uninitialized') {
+      throw new RaftError('EPERM', 'the node was shut down while it started');
+    }
   }
 
   async #stop(): Promise<void> {
