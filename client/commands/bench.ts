@@ -62,7 +62,7 @@ async function bench(flags: BenchFlags, terminal: Terminal): Promise<void> {
   const { report, history } = await runLoad(client, {
     ...flags,
     keys: flags.keys ?? flags.inFlight,
-    durationMs: flags.duration === 0 ? Infinity : flags.duration * 1_000,
+    durationMs: measuredMs(flags),
     warmUpMs: flags.warmUp * 1_000,
     record: verify || flags.history !== undefined,
     stop: terminal.stopSignal(),
@@ -76,6 +76,11 @@ async function bench(flags: BenchFlags, terminal: Terminal): Promise<void> {
   else if (report.operations === 0) {
     throw new CommandError('not one operation succeeded', EXIT.failed);
   }
+}
+
+/** No end but Ctrl-C when it is 0. */
+function measuredMs({ duration }: BenchFlags): number {
+  return duration === 0 ? Infinity : duration * 1_000;
 }
 
 function reportText(inFlight: number, report: LoadReport): string {

@@ -29,7 +29,7 @@ type Operation =
   | { readonly type: 'append'; readonly gap: number; readonly joint: boolean }
   | { readonly type: 'truncate' | 'commit' | 'compact' | 'snapshot'; readonly share: number };
 
-const share = fc.double({ min: 0, max: 1, noNaN: true });
+const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const operations: fc.Arbitrary<readonly Operation[]> = fc.array(
   fc.oneof(
     {

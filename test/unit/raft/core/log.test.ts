@@ -59,7 +59,7 @@ const operations: fc.Arbitrary<readonly Operation[]> = fc.array(
       weight: 4,
       arbitrary: fc.record({
         type: fc.constantFrom('truncate' as const, 'compact' as const, 'evict' as const),
-        share: fc.double({ min: 0, max: 1, noNaN: true }),
+        share: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
       }),
     },
     fc.record({ type: fc.constant('reset' as const), ahead: fc.nat(9) }),
