@@ -144,14 +144,28 @@ module.exports = {
     layer({
       name: 'client',
       comment:
-        'A client is no server: it shares the text form of a peer and the checksum of files.',
+        'A client is no server: it shares the text of a peer, the checksum of files, the secret.',
       from: '^client/',
       allowed: [
         GENERATED,
         '^server/raft/core/(peer-id|ids|assert)\\.ts$',
         '^server/raft/encoding/crc32c\\.ts$',
+        '^server/raft/transport/secret-file\\.ts$',
         'node_modules/',
       ],
+    }),
+    layer({
+      name: 'controller-runtime',
+      comment: 'What any operator needs; it knows nothing of the objects of this one.',
+      from: '^operator/controller/',
+      allowed: [],
+      packages: ['@kubernetes/client-node', 'prom-client'],
+    }),
+    layer({
+      name: 'operator',
+      comment: 'The operator is a client of the servers.',
+      from: '^operator/',
+      allowed: [GENERATED, '^server/version\\.ts$', '^client/index\\.ts$', 'node_modules/'],
     }),
     onlyIn('@grpc/grpc-js', [
       '^server/raft/transport/',
@@ -160,7 +174,7 @@ module.exports = {
       COMPOSITION,
     ]),
     onlyIn('winston', [COMPOSITION]),
-    onlyIn('prom-client', ['^server/http/', COMPOSITION]),
+    onlyIn('prom-client', ['^server/http/', '^operator/', COMPOSITION]),
     onlyIn('@kubernetes/client-node', ['^operator/']),
   ],
   options: {

@@ -3,13 +3,16 @@ import { connectivityState, credentials } from '@grpc/grpc-js';
 import { AtomicServiceClient, MaintenanceServiceClient } from '../proto/gen/atomic/v1/atomic.ts';
 import { CliServiceClient } from '../proto/gen/raft/v1/cli.ts';
 
-const CHANNEL_OPTIONS: ChannelOptions = {
+export const CHANNEL_OPTIONS: ChannelOptions = {
   // A server that comes back must be noticed within the failover time, not after seconds.
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.min_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 500,
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 5_000,
+  // A server that was moved has another address under its name.
+  'grpc.dns_min_time_between_resolutions_ms': 1_000,
+  // A server that froze still accepts connections; only silence gives it away.
+  'grpc.keepalive_time_ms': 4_000,
+  'grpc.keepalive_timeout_ms': 3_000,
   // Whether to repeat a call is decided in retry.ts alone.
   'grpc.enable_retries': 0,
   'grpc.service_config_disable_resolution': 1,

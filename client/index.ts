@@ -28,5 +28,11 @@ export {
 } from './membership-client.ts';
 export { MembershipError } from './membership-error.ts';
 export type { CompareExchangeResult } from './operation.ts';
+export {
+  ReplicaClient,
+  type ReplicaClientOptions,
+  type ReplicaGuard,
+  type ReplicaStatus,
+} from './replica-client.ts';
 export { RouteTable, type LeaderSelection, type RouteUpdate } from './route-table.ts';
 export { judge, operationText, type Verdict, type Violation } from './verdict.ts';

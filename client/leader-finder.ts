@@ -134,13 +134,18 @@ export class LeaderFinder {
       if (error !== null && error.code !== status.CANCELLED) {
         this.#lastAnswer = `${peerAddress(member)}${reasonOf(error)}`;
       }
-      if (response !== undefined) void this.#weigh(search, member, response.leaderId);
+      if (response !== undefined) void this.#weigh(search, member, response);
     };
     const question = { groupId: this.#group };
     search.open.set(member, cli.getLeader(question, new Metadata(), soon(), answered));
   }
 
-  async #weigh(search: Search, member: PeerId, named: string): Promise<void> {
+  async #weigh(search: Search, member: PeerId, answer: GetLeaderResponse): Promise<void> {
+    const { leaderId: named, members } = answer;
+    const parsed = parsePeerId(named);
+    const isNew = parsed.ok && !this.#table.isMember(this.#group, parsed.peer);
+    // Whoever was configured, a Service perhaps, is trusted to say who the members are.
+    if (isNew && members.includes(named)) this.#table.advertise(this.#group, members);
     const leader = await this.trusted(named, member);
     if (leader === undefined) return;
     const ownWord = samePeer(leader, member);

@@ -14,6 +14,8 @@ export type LoadOptions = {
   readonly firstId: bigint;
   readonly durationMs: number;
   readonly warmUpMs: number;
+  /** How long a worker rests after each operation; 0: not at all. */
+  readonly paceMs: number;
   /** Shares of the kinds of operation. */
   readonly mix: Readonly<Record<LoadKind, number>>;
   /** Records every operation; the load ends early when the record is full. */
@@ -30,6 +32,8 @@ export type LoadReport = {
   readonly failures: number;
   /** Failures whose outcome is unknown. */
   readonly unknown: number;
+  /** The longest time in which no operation succeeded. */
+  readonly longestGapMs: number;
   /** CPU time of this process. */
   readonly clientCpuUsPerOperation: number;
   readonly latency: LatencySummary;
@@ -66,6 +70,8 @@ class Load {
   #mismatches = 0;
   #failures = 0;
   #unknown = 0;
+  #lastSuccess = 0;
+  #longestGapMs = 0;
 
   constructor(client: AtomicClient, options: LoadOptions) {
     this.#client = client;
@@ -84,6 +90,7 @@ class Load {
     await restFor(durationMs, stop, () => this.#ended);
     const elapsedMs = performance.now() - start;
     const cpu = process.cpuUsage(cpuBefore);
+    this.#noteGap();
     const report = this.#report(elapsedMs, cpu.user + cpu.system);
     this.#ended = true;
     await Promise.all(workers);
@@ -101,6 +108,8 @@ class Load {
     this.#mismatches = 0;
     this.#failures = 0;
     this.#unknown = 0;
+    this.#lastSuccess = performance.now();
+    this.#longestGapMs = 0;
   }
 
   #report(elapsedMs: number, cpuUs: number): LoadReport {
@@ -112,6 +121,7 @@ class Load {
       mismatches: this.#mismatches,
       failures: this.#failures,
       unknown: this.#unknown,
+      longestGapMs: Math.round(this.#longestGapMs),
       clientCpuUsPerOperation: Number((cpuUs / Math.max(1, operations)).toFixed(2)),
       latency: this.#latencies.summary(),
     };
@@ -129,6 +139,7 @@ class Load {
       if (open !== undefined) this.#recorder?.return(open, result);
       if (result.outcome === 'ok') this.#noteAnswer(id, call, result, performance.now() - start);
       else await this.#noteFailure(result);
+      if (this.#options.paceMs > 0) await restFor(this.#options.paceMs, this.#options.stop);
     }
   }
 
@@ -139,10 +150,17 @@ class Load {
     ms: number,
   ): void {
     this.#operations += 1;
+    this.#noteGap();
     this.#latencies.record(ms);
     if (!result.exchanged) this.#mismatches += 1;
     const written = call.kind !== 'get' && result.exchanged;
     this.#seen.set(id, written ? call.newValue : result.oldValue);
+  }
+
+  #noteGap(): void {
+    const now = performance.now();
+    this.#longestGapMs = Math.max(this.#longestGapMs, now - this.#lastSuccess);
+    this.#lastSuccess = now;
   }
 
   async #noteFailure(result: HistoryResult): Promise<void> {
@@ -196,7 +214,12 @@ class Load {
     const open = this.#recorder?.invoke(OBSERVER, id, { kind: 'get' });
     const result = await this.#perform(id, { kind: 'get' });
     if (open !== undefined) this.#recorder?.return(open, result);
-    if (result.outcome !== 'ok' || when === 'last') return;
+    if (when === 'last') return;
+    // What a counter holds at first must be known: nobody in the history has written it.
+    if (result.outcome !== 'ok') {
+      await restFor(FAILURE_REST_MS, this.#options.stop);
+      return this.#options.stop.aborted ? undefined : this.#readOne(id, when);
+    }
     this.#seen.set(id, result.oldValue);
     this.#recorder?.startsWith(id, result.oldValue);
     if (result.oldValue > this.#nextValue) this.#nextValue = result.oldValue;

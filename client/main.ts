@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { argv, exit, stderr, versions } from 'node:process';
+import { argv, exit, stderr, stdout, versions } from 'node:process';
 
 const [major = 0, minor = 0] = versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
@@ -10,3 +10,13 @@ if (major < 22 || (major === 22 && minor < 19)) {
 const { runCommandLine } = await import('./command-line.ts');
 const { packageVersion } = await import('../server/version.ts');
 await runCommandLine(argv.slice(2), packageVersion());
+
+// An attempt to connect to a server that is gone would keep the process for minutes.
+for (const stream of [stdout, stderr]) {
+  await new Promise<void>((resolve) => {
+    stream.write('', () => {
+      resolve();
+    });
+  });
+}
+exit();

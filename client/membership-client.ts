@@ -1,6 +1,7 @@
 import type { ClientUnaryCall, Metadata as GrpcMetadata, ServiceError } from '@grpc/grpc-js';
 import { Metadata, status } from '@grpc/grpc-js';
 import type {
+  BootstrapResponse,
   ChangeGuard,
   CliServiceClient,
   GetLeaderResponse,
@@ -9,6 +10,7 @@ import type {
 } from '../proto/gen/raft/v1/cli.ts';
 import type { PeerId } from '../server/raft/core/ids.ts';
 import { ANY_PEER, parsePeerId, parsePeers, peerAddress } from '../server/raft/core/peer-id.ts';
+import { SECRET_METADATA, SecretFile } from '../server/raft/transport/secret-file.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { MembershipError } from './membership-error.ts';
 import { backoffMs } from './retry.ts';
@@ -22,6 +24,10 @@ export type MembershipClientOptions = {
   readonly timeoutMs?: number;
   /** How often a call is repeated after a failure that certainly changed nothing (braft max_retry). */
   readonly maxRetry?: number;
+  /** File with the secret of the cluster, as its servers have it; read again when it changes. */
+  readonly authSecretFile?: string;
+  /** In place of a file: called for the secret before each call. */
+  readonly authSecret?: () => string;
 };
 
 /** The voters before and after a change. */
@@ -69,13 +75,15 @@ export class MembershipClient implements AsyncDisposable {
   readonly #conf: readonly PeerId[];
   readonly #timeoutMs: number;
   readonly #maxRetry: number;
+  readonly #secret: (() => string) | undefined;
 
-  /** @throws MembershipError EINVAL for an unreadable conf. */
+  /** @throws MembershipError EINVAL for an unreadable conf or secret file. */
   constructor(options: MembershipClientOptions) {
     this.#group = options.group;
     this.#conf = [...peersOf('conf', options.conf)];
     this.#timeoutMs = options.timeoutMs ?? -1;
     this.#maxRetry = options.maxRetry ?? 3;
+    this.#secret = options.authSecret ?? secretFrom(options.authSecretFile ?? '');
   }
 
   /** The leader, as the members name it: the word of one that names itself counts most. */
@@ -202,10 +210,39 @@ export class MembershipClient implements AsyncDisposable {
     );
   }
 
-  async getStatus(peer: string): Promise<MemberStatus> {
+  /** With `linearizable` only a leader answers that a quorum has confirmed since the call came. */
+  async getStatus(
+    peer: string,
+    { linearizable = false }: { readonly linearizable?: boolean } = {},
+  ): Promise<MemberStatus> {
     const at = this.#at(peer);
     return this.#callAt(at.peerId, (cli, metadata, options, answer) =>
-      cli.getStatus(at, metadata, options, answer),
+      cli.getStatus({ ...at, linearizable }, metadata, options, answer),
+    );
+  }
+
+  /**
+   * Makes a server with an empty disk the only voter of a new group; resolves with the incarnation
+   * of the disk. Repeating it with the same cluster id is harmless.
+   */
+  async bootstrap(peer: string, clusterId: string): Promise<string> {
+    const at = this.#at(peer);
+    const { incarnation } = await this.#callAt<BootstrapResponse>(
+      at.peerId,
+      (cli, metadata, options, answer) =>
+        cli.bootstrap({ ...at, clusterId }, metadata, options, answer),
+    );
+    return incarnation;
+  }
+
+  /**
+   * Lets a server that the group has removed set its data aside and start again with an empty disk.
+   * Resolves when that is certain to happen; its supervisor has to start it again.
+   */
+  async joinFresh(peer: string, oldIncarnation: string): Promise<void> {
+    const at = this.#at(peer);
+    await this.#callAt(at.peerId, (cli, metadata, options, answer) =>
+      cli.joinFresh({ ...at, oldIncarnation }, metadata, options, answer),
     );
   }
 
@@ -292,12 +329,24 @@ export class MembershipClient implements AsyncDisposable {
   #callOnce<T>(peer: PeerId, timeoutMs: number, call: Call<T>): Promise<T> {
     const { cli } = this.#pool.to(peerAddress(peer));
     const options = timeoutMs < 0 ? {} : { deadline: Date.now() + timeoutMs };
+    const metadata = new Metadata();
+    if (this.#secret !== undefined) metadata.set(SECRET_METADATA, this.#secret());
     return new Promise((resolve, reject) => {
-      call(cli, new Metadata(), options, (error, response) => {
+      call(cli, metadata, options, (error, response) => {
         if (error === null) resolve(response);
         else reject(errorOf(error, peer));
       });
     });
+  }
+}
+
+function secretFrom(path: string): (() => string) | undefined {
+  if (path === '') return undefined;
+  try {
+    const file = new SecretFile(path, { now: () => performance.now() });
+    return () => file.current();
+  } catch (error) {
+    throw invalid(messageOf(error));
   }
 }
 

@@ -4,20 +4,25 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { MonitoringServiceService } from '../proto/gen/atomic/v1/monitoring.ts';
 import { CliServiceService } from '../proto/gen/raft/v1/cli.ts';
+import { UsageError } from './config/command-line.ts';
 import type { ServerOptions } from './flags.ts';
+import { orderFreshStart } from './fresh-start.ts';
 import { startGroup, type GroupServer } from './group-server.ts';
 import { addCounterServices } from './counter-services.ts';
+import { HealthPort } from './health-port.ts';
 import { MonitoringHttpServer } from './http/http-server.ts';
 import { monitoringRoutes } from './http/routes.ts';
 import { createServerMetrics, type ServerMetrics } from './http/metrics.ts';
 import { measurements, monitoringService, monitoringSource, notReady } from './monitoring.ts';
 import { PeerObserver } from './peer-observer.ts';
-import { RaftError, systemClock, type Logger } from './raft/index.ts';
+import { RaftError, systemClock, type Incarnation, type Logger } from './raft/index.ts';
 import { cliService } from './raft/transport/cli-service.ts';
 import { bindGrpcServer, closeGrpcServer, createGrpcServer } from './raft/transport/grpc-server.ts';
 import { GrpcTransport } from './raft/transport/grpc-transport.ts';
 import { PEER_MESSAGE_BYTES_MAX, RAFT_SERVICE } from './raft/transport/raft-service-definition.ts';
 import { raftService } from './raft/transport/raft-service.ts';
+import { SecretFile } from './raft/transport/secret-file.ts';
+import type { SharedSecret } from './raft/transport/shared-secret.ts';
 import { addReflection } from './reflection.ts';
 
 const ACTIVITY_INTERVAL_MS = 1_000;
@@ -33,19 +38,24 @@ type Tools = { readonly logger: Logger; readonly version: string };
 export class AtomicServer {
   /** Resolves with the reason when a node has failed: the process must be replaced. */
   readonly failed: Promise<string>;
+  /** Resolves with the reason when an administrator has asked for a stop in order. */
+  readonly stopRequested: Promise<string>;
   readonly #options: ServerOptions;
   readonly #logger: Logger;
   readonly #version: string;
   readonly #transport: GrpcTransport;
   readonly #grpc: Server;
-  readonly #observer = new PeerObserver();
+  readonly #observer: PeerObserver;
+  readonly #secret: SharedSecret | undefined;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 10 });
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #groups: GroupServer[] = [];
   readonly #metrics: ServerMetrics;
   readonly #reportFailure: (reason: string) => void;
+  readonly #requestStop: (reason: string) => void;
   #http: MonitoringHttpServer | undefined;
+  #healthPort: HealthPort | undefined;
   #stopping = false;
 
   private constructor(options: ServerOptions, { logger, version }: Tools) {
@@ -53,7 +63,10 @@ export class AtomicServer {
     this.#logger = logger;
     this.#version = version;
     this.#metrics = createServerMetrics(version, () => measurements(this.#groups));
-    this.#transport = new GrpcTransport({ clock: systemClock, logger });
+    const secret = secretOf(options.authSecretFile, logger);
+    this.#secret = secret;
+    this.#transport = new GrpcTransport({ clock: systemClock, logger, secret });
+    this.#observer = new PeerObserver(secret);
     this.#grpc = createGrpcServer({
       receiveBytesMax: Math.max(options.messageBytesMax, PEER_MESSAGE_BYTES_MAX),
       concurrentStreamsMax: options.streamsMax,
@@ -61,12 +74,16 @@ export class AtomicServer {
     const failure = Promise.withResolvers<string>();
     this.failed = failure.promise;
     this.#reportFailure = failure.resolve;
+    const stop = Promise.withResolvers<string>();
+    this.stopRequested = stop.promise;
+    this.#requestStop = stop.resolve;
   }
 
   /**
-   * Starts everything; resolves when both ports are open.
+   * Starts everything; resolves when all ports are open.
    *
-   * @throws RaftError with one sentence; nothing is left running then.
+   * @throws RaftError, or UsageError for the secret file, with one sentence; nothing is left
+   *   running then.
    */
   static async start(options: ServerOptions, tools: Tools): Promise<AtomicServer> {
     const server = new AtomicServer(options, tools);
@@ -82,7 +99,7 @@ export class AtomicServer {
   /** Answers what is under way, hands leadership over, closes everything; waits up to `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
-    this.#health.setStatus('', 'NOT_SERVING');
+    this.#setReady(false);
     for (const timer of this.#timers) clearInterval(timer);
     for (const group of this.#groups) group.close();
     await this.#answered(Math.min(graceMs, ANSWER_MAX_MS));
@@ -91,6 +108,7 @@ export class AtomicServer {
     await this.#transport.close();
     await closeGrpcServer(this.#grpc, { graceMs, clock: systemClock });
     await this.#http?.close();
+    this.#healthPort?.close();
     this.#loopDelay.disable();
   }
 
@@ -102,8 +120,10 @@ export class AtomicServer {
   }
 
   async #start(): Promise<void> {
-    const { listenAddress, port, peer } = this.#options;
+    const { listenAddress, port, peer, healthPort } = this.#options;
+    const host = listenAddress.includes(':') ? `[${listenAddress}]` : listenAddress;
     this.#loopDelay.enable();
+    if (healthPort !== 0) this.#healthPort = await HealthPort.open(host, healthPort);
     for (const group of this.#options.groups) {
       const tools = {
         transport: this.#transport,
@@ -117,9 +137,9 @@ export class AtomicServer {
       );
     }
     this.#addServices();
-    const host = listenAddress.includes(':') ? `[${listenAddress}]` : listenAddress;
     await bindGrpcServer(this.#grpc, `${host}:${String(port)}`);
     await this.#startHttp();
+    this.#healthPort?.started();
     this.#every(ACTIVITY_INTERVAL_MS, () => {
       for (const { activity } of this.#groups) activity.endInterval();
     });
@@ -133,12 +153,32 @@ export class AtomicServer {
     this.#grpc.addService(RAFT_SERVICE, raftService(this.#transport));
     const findNodes = (group: string) =>
       this.#groups.filter((one) => one.group === group).map(({ node }) => node);
-    const disabled = this.#options.disableCli;
-    this.#grpc.addService(CliServiceService, cliService({ findNodes, disabled }));
+    const admin = cliService({
+      findNodes,
+      disabled: this.#options.disableCli,
+      secret: this.#secret,
+      version: this.#version,
+      joinFresh: (group, old) => this.#joinFresh(group, old),
+    });
+    this.#grpc.addService(CliServiceService, admin);
     this.#grpc.addService(MonitoringServiceService, monitoringService(this.#monitored()));
     addCounterServices(this.#grpc, this.#groups);
     this.#health.addToServer(this.#grpc);
     if (this.#options.reflection) addReflection(this.#grpc);
+  }
+
+  /** Leaves the order for the next start, and asks for the end of this one. */
+  async #joinFresh(group: string, old: Incarnation): Promise<void> {
+    const { groups, initialState } = this.#options;
+    if (initialState === 'new') {
+      const text = 'this server was started with --initial_state=new';
+      const advice = 'its empty disk would found the group again: start it without that first';
+      throw new RaftError('EINVAL', `${text}, and ${advice}`);
+    }
+    const dataPath = groups.find(({ name }) => name === group)?.dataPath;
+    if (dataPath === undefined) throw new RaftError('ENOENT', `no group "${group}" here`);
+    await orderFreshStart(dataPath, old);
+    this.#requestStop(`an administrator wants group ${group} to begin anew with an empty disk`);
   }
 
   async #startHttp(): Promise<void> {
@@ -171,11 +211,16 @@ export class AtomicServer {
   /** Keeps the health service true and notices a node that gave up. */
   #watch(): void {
     const ready = notReady(this.#monitored()).length === 0;
-    this.#health.setStatus('', ready ? 'SERVING' : 'NOT_SERVING');
+    this.#setReady(ready);
     for (const { group, node } of this.#groups) {
       const failure = node.failure();
       if (failure !== undefined) this.#reportFailure(`group ${group}: ${failure.error.message}`);
     }
+  }
+
+  #setReady(ready: boolean): void {
+    this.#health.setStatus('', ready ? 'SERVING' : 'NOT_SERVING');
+    this.#healthPort?.setReady(ready);
   }
 
   #takeLoopDelay(): number {
@@ -188,6 +233,19 @@ export class AtomicServer {
     const timer = setInterval(callback, intervalMs);
     timer.unref();
     this.#timers.push(timer);
+  }
+}
+
+function secretOf(path: string, logger: Logger): SharedSecret | undefined {
+  if (path === '') return undefined;
+  const onProblem = (reason: string) => {
+    logger.error('the secrets read before stay in force', { reason });
+  };
+  try {
+    return new SecretFile(path, { now: () => systemClock.now(), onProblem });
+  } catch (error) {
+    if (!(error instanceof RaftError)) throw error;
+    throw new UsageError(`--auth_secret_file: ${error.message}`);
   }
 }
 

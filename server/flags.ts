@@ -38,7 +38,7 @@ const HTTP_PORT_OFFSET = 100;
 const EPILOGUE = `Flags may be written -flag=value, --flag value or --flag; booleans also --noflag; "-" and "_" in names
 mean the same. A YAML file given by --config holds the same names.
 
-Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed while running; 64 wrong flags or config file;
+Exit codes: 0 stopped on request; 1 failed while running; 64 wrong flags, config or secret file;
 69 a port cannot be listened on; 74 the data directory cannot be read or written, or is damaged;
 78 the data directory is in use, or belongs to another group, peer or cluster.`;
 
@@ -71,12 +71,14 @@ export function parseServerFlags(argv: readonly string[], version: string): Serv
 
 function combined(flags: RawServerFlags): ServerOptions {
   const peer = peerOf(flags);
+  const httpPort = httpPortOf(flags);
+  checkHealthPort(flags, httpPort);
   return {
     ...flags,
     peer,
     conf: confOf(flags, peer),
     groups: groupsOf(flags.group, flags.dataPath),
-    httpPort: httpPortOf(flags),
+    httpPort,
     listenAddress: listenAddressOf(flags.listenAddress, peer),
   };
 }
@@ -140,6 +142,12 @@ function httpPortOf(flags: RawServerFlags): number {
     throw new UsageError('--http_port: must differ from --port; give another one, or 0 for none');
   }
   return port;
+}
+
+function checkHealthPort({ healthPort, port }: RawServerFlags, httpPort: number): void {
+  if (healthPort === 0 || (healthPort !== port && healthPort !== httpPort)) return;
+  const other = healthPort === port ? '--port' : '--http_port';
+  throw new UsageError(`--health_port: must differ from ${other}; give another one, or 0 for none`);
 }
 
 function listenAddressOf(given: string, peer: PeerId): string {

@@ -5,6 +5,7 @@ import type { Proposal } from './atomic/proposal.ts';
 import { AtomicServiceCore } from './atomic/service-core.ts';
 import { AtomicStateMachine } from './atomic/state-machine.ts';
 import type { ServerGroup, ServerOptions } from './flags.ts';
+import { quarantineIfOrdered } from './fresh-start.ts';
 import { HashClient } from './atomic/service-hash-client.ts';
 import { SelfCheck } from './atomic/self-check.ts';
 import { Node, systemClock, type Clock, type Logger, type SnapshotReader } from './raft/index.ts';
@@ -57,6 +58,7 @@ export async function startGroup(
     logger,
     clock,
   });
+  await quarantineIfOrdered(group, logger);
   await restoreIfOrdered(group, options, logger);
   const storage = await openStorage(nodeFileSystem, {
     dataPath: resolve(group.dataPath),
@@ -78,6 +80,7 @@ export async function startGroup(
       copySnapshot: fetchSnapshot,
       newCopyId,
       electionTimeoutMs: options.electionTimeoutMs,
+      catchUpTimeoutMs: options.catchUpTimeoutMs,
       clockDriftMaxMs: options.maxClockDriftMs,
       leaderLease: options.raftEnableLeaderLease,
       snapshotIntervalMs: options.snapshotInterval * MILLISECONDS,

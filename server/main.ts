@@ -50,6 +50,9 @@ async function run(options: ServerOptions): Promise<void> {
     setTimeout(() => process.exit(EXIT.failed), FAILURE_GUARD_MS).unref();
     stop(reason, EXIT.failed);
   });
+  void server.stopRequested.then((reason) => {
+    stop(reason, 0);
+  });
   // Nothing is known about the state after one of these: no graceful stop, no more answers.
   process.on('uncaughtException', (error) => {
     logger.error('a fault in the program stops the server', {

@@ -1,4 +1,4 @@
-import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { credentials, Metadata, type ChannelOptions, type ServiceError } from '@grpc/grpc-js';
 import {
   MonitoringServiceClient,
   type GetActivityResponse,
@@ -7,21 +7,38 @@ import { CliServiceClient, type GetStatusResponse } from '../proto/gen/raft/v1/c
 import type { MemberAnswer } from './http/cluster-view.ts';
 import type { MemberActivityView, MemberStatusView } from './http/view.ts';
 import { peerAddress, type PeerId } from './raft/index.ts';
+import { metadataWith, type SharedSecret } from './raft/transport/shared-secret.ts';
 
 /** A member that takes longer is shown as not reachable. */
 const ANSWER_TIMEOUT_MS = 1_000;
+
+/** A member that was moved has another address under its name, and is looked for soon. */
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.dns_min_time_between_resolutions_ms': 1_000,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+};
 
 type Clients = { readonly cli: CliServiceClient; readonly monitoring: MonitoringServiceClient };
 
 /** Asks other members how they are, so that one server's page shows the whole group. */
 export class PeerObserver {
   readonly #clients = new Map<string, Clients>();
+  readonly #secret: SharedSecret | undefined;
+
+  constructor(secret: SharedSecret | undefined) {
+    this.#secret = secret;
+  }
 
   async ask(group: string, peer: PeerId, samplesMax: number): Promise<MemberAnswer> {
     const { cli, monitoring } = this.#clientsOf(peerAddress(peer));
     try {
       const status = await call<GetStatusResponse>((done) =>
-        cli.getStatus({ groupId: group, peerId: peer }, new Metadata(), deadline(), done),
+        cli.getStatus(
+          { groupId: group, peerId: peer, linearizable: false },
+          metadataWith(this.#secret),
+          deadline(),
+          done,
+        ),
       );
       const activity = await call<GetActivityResponse>((done) =>
         monitoring.getActivity({ group, samplesMax }, new Metadata(), deadline(), done),
@@ -45,8 +62,8 @@ export class PeerObserver {
     if (known !== undefined) return known;
     const insecure = credentials.createInsecure();
     const clients = {
-      cli: new CliServiceClient(address, insecure),
-      monitoring: new MonitoringServiceClient(address, insecure),
+      cli: new CliServiceClient(address, insecure, CHANNEL_OPTIONS),
+      monitoring: new MonitoringServiceClient(address, insecure, CHANNEL_OPTIONS),
     };
     this.#clients.set(address, clients);
     return clients;

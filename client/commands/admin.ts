@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { CommandError, EXIT } from '../exit-code.ts';
 import { MembershipClient, type MembershipChange } from '../membership-client.ts';
 import { jsonOf, type Terminal } from '../terminal.ts';
-import { wholeNumber } from './arguments.ts';
+import { confOption, wholeNumber, withSecretFlag } from './arguments.ts';
 import { backupCommand } from './backup.ts';
 import { restoreCommand } from './restore.ts';
 
@@ -15,9 +15,12 @@ type AdminFlags = {
   readonly maxRetry: number;
   readonly mode?: string;
   readonly json?: boolean;
+  readonly authSecretFile: string;
+  readonly clusterId?: string;
+  readonly incarnation?: string;
 };
 
-type FlagName = 'group' | 'conf' | 'peer' | 'newPeers' | 'mode';
+type FlagName = 'group' | 'conf' | 'peer' | 'newPeers' | 'mode' | 'clusterId' | 'incarnation';
 type Required = Readonly<Record<FlagName, string>>;
 
 /** One command: the flags that it cannot do without, and what it does with them. */
@@ -131,6 +134,23 @@ const COMMANDS: Readonly<Record<string, AdminCommand>> = {
       return SILENT;
     },
   },
+  bootstrap: {
+    description: 'Make a server with an empty disk the only voter of the new cluster --cluster_id.',
+    needs: ['group', 'peer', 'clusterId'],
+    run: async (client, { peer, clusterId }) => {
+      const incarnation = await client.bootstrap(peer, clusterId);
+      return { text: incarnation, json: { incarnation } };
+    },
+  },
+  join_fresh: {
+    description:
+      'Let a removed server set its data aside (folder quarantine) and stop; started again, it has an empty disk and can be added.',
+    needs: ['group', 'peer', 'incarnation'],
+    run: async (client, { peer, incarnation }) => {
+      await client.joinFresh(peer, incarnation);
+      return SILENT;
+    },
+  },
   vote: {
     description: 'Make one member campaign now, in spite of a healthy leader.',
     needs: ['group', 'peer'],
@@ -152,6 +172,13 @@ const COMMANDS: Readonly<Record<string, AdminCommand>> = {
   },
 };
 
+/** What only the commands that need it have. */
+const FURTHER_FLAGS = {
+  mode: ['--mode <on|off>', 'on or off'],
+  clusterId: ['--cluster-id <id>', 'name of the new cluster, kept on its disks'],
+  incarnation: ['--incarnation <id>', 'of the disk to set aside, as get_status prints it'],
+} as const;
+
 /** `atomic admin`: braft_cli's commands and flags, and more. */
 export function adminCommand(terminal: Terminal): Command {
   const admin = new Command('admin').description(
@@ -169,23 +196,27 @@ function commandOf(name: string, { description, needs, run }: AdminCommand, term
   const command = new Command(name)
     .description(description)
     .option('--group <name>', 'name of the group')
-    .option('--conf <peers>', 'peers of the group, comma separated')
+    .addOption(confOption('peers of the group, comma separated'))
     .option('--peer <peer>', 'the member that the command is about')
     .option('--new-peers <peers>', 'peers, comma separated')
     .option('--timeout-ms <ms>', 'for each call; -1: no limit', wholeNumber(-1), -1)
     .option('--max-retry <n>', 'repeats after failures without effect', wholeNumber(0, 1_000), 3)
     .option('--json', 'print JSON');
+  withSecretFlag(command);
+  for (const [flag, [usage, text]] of Object.entries(FURTHER_FLAGS)) {
+    if (needs.some((need) => need === flag)) command.option(usage, text);
+  }
   if (name.includes('_')) command.alias(name.replaceAll('_', '-'));
-  if (needs.includes('mode')) command.option('--mode <on|off>', 'on or off');
   return command.action(async () => {
     const flags = command.opts<AdminFlags>();
     const required = requiredOf(name, needs, flags);
-    const { group, timeoutMs, maxRetry } = { ...flags, ...required };
+    const { group, timeoutMs, maxRetry, authSecretFile } = { ...flags, ...required };
     await using client = new MembershipClient({
       group,
       conf: required.conf,
       timeoutMs,
       maxRetry,
+      authSecretFile,
     });
     const report = await explaining(name, () => run(client, required));
     if (flags.json === true) terminal.print(jsonOf(report.json));
@@ -200,7 +231,8 @@ function requiredOf(name: string, needs: readonly FlagName[], flags: AdminFlags)
     throw new CommandError(`${name} requires --${text}`, EXIT.braftFailure);
   }
   const { group = '', conf = '', peer = '', newPeers = '', mode = '' } = flags;
-  return { group, conf, peer, newPeers, mode };
+  const { clusterId = '', incarnation = '' } = flags;
+  return { group, conf, peer, newPeers, mode, clusterId, incarnation };
 }
 
 async function explaining(name: string, run: () => Promise<Report>): Promise<Report> {

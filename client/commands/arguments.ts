@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 
 /** Flags that need no value; gflags also writes them --flag=true and --noflag. */
 const SWITCHES: ReadonlySet<string> = new Set([
@@ -74,10 +74,24 @@ export type GroupFlags = {
   readonly json?: boolean;
 };
 
+/** Declares `--auth-secret-file`, for what administers the group. */
+export function withSecretFlag(command: Command): Command {
+  const secret = new Option(
+    '--auth-secret-file <file>',
+    'file with the secret of the cluster, if its servers ask for one',
+  );
+  return command.addOption(secret.env('ATOMIC_AUTH_SECRET_FILE').default('', 'none'));
+}
+
+/** `--conf`, which inside a pod the environment knows. */
+export function confOption(description: string): Option {
+  return new Option('--conf <peers>', description).env('ATOMIC_CONF');
+}
+
 /** Declares `--conf`, `--group`, `--timeout-ms` and `--json`. */
 export function withGroupFlags(command: Command, timeoutMs: number): Command {
   return command
-    .option('--conf <peers>', 'servers of the group, comma separated', LOCAL_SERVERS)
+    .addOption(confOption('servers of the group, comma separated').default(LOCAL_SERVERS))
     .option('--group <name>', 'name of the group', 'Atomic')
     .option('--timeout-ms <ms>', 'how long an operation may take', wholeNumber(1), timeoutMs)
     .option('--json', 'print JSON');

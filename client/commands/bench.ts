@@ -17,6 +17,7 @@ type BenchFlags = GroupFlags & {
   readonly firstId: bigint;
   readonly duration: number;
   readonly warmUp: number;
+  readonly paceMs: number;
   readonly mix: Mix;
   readonly verify?: boolean;
   readonly history?: string;
@@ -42,6 +43,7 @@ export function benchCommand(terminal: Terminal): Command {
     )
     .option('--duration <seconds>', 'measured time; 0: until Ctrl-C', seconds, 10)
     .option('--warm-up <seconds>', 'time before it that does not count', seconds, 1)
+    .option('--pace-ms <ms>', 'rest of each worker between operations', wholeNumber(0, 60_000), 0)
     .option(
       '--mix <shares>',
       'cas, get, exchange, or shares such as get=90,cas=10',
@@ -84,10 +86,11 @@ function measuredMs({ duration }: BenchFlags): number {
 }
 
 function reportText(inFlight: number, report: LoadReport): string {
-  const { operationsPerSecond, latency, clientCpuUsPerOperation, failures, unknown } = report;
+  const { operationsPerSecond, latency, clientCpuUsPerOperation, failures, unknown, longestGapMs } =
+    report;
   return [
     `n=${inFlight}: ${operationsPerSecond} operations/s in ${report.seconds} s, ${latencyText(latency)}`,
-    `client CPU ${clientCpuUsPerOperation} us/operation, mismatches ${report.mismatches}, failures ${failures} (outcome unknown: ${unknown})`,
+    `client CPU ${clientCpuUsPerOperation} us/operation, mismatches ${report.mismatches}, failures ${failures} (outcome unknown: ${unknown}), longest gap ${longestGapMs} ms`,
   ].join('\n');
 }
 

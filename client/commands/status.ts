@@ -3,19 +3,22 @@ import { EXIT } from '../exit-code.ts';
 import { MembershipClient, type MemberStatus } from '../membership-client.ts';
 import { MembershipError } from '../membership-error.ts';
 import { jsonOf, type Terminal } from '../terminal.ts';
-import { withGroupFlags, type GroupFlags } from './arguments.ts';
+import { withGroupFlags, withSecretFlag, type GroupFlags } from './arguments.ts';
 import { parsePeers } from '../../server/raft/core/peer-id.ts';
+
+type StatusFlags = GroupFlags & { readonly authSecretFile: string };
 
 type Row = { readonly peer: string; readonly status?: MemberStatus; readonly error?: string };
 
 /** `atomic status`: what every member says of itself, in one table. */
 export function statusCommand(terminal: Terminal): Command {
-  const command = withGroupFlags(new Command('status'), 1_000).description(
+  const command = withSecretFlag(withGroupFlags(new Command('status'), 1_000)).description(
     'Print the state of every member, those included that --conf does not name. Exit code 3 if no leader is known.',
   );
   return command.action(async () => {
-    const { conf, group, timeoutMs, json } = command.opts<GroupFlags>();
-    await using client = new MembershipClient({ conf, group, timeoutMs, maxRetry: 0 });
+    const { conf, group, timeoutMs, json, authSecretFile } = command.opts<StatusFlags>();
+    const options = { conf, group, timeoutMs, maxRetry: 0, authSecretFile };
+    await using client = new MembershipClient(options);
     const rows = await Promise.all(
       (await membersOf(client, conf)).map((peer) => rowOf(client, peer)),
     );

@@ -24,15 +24,20 @@ export function testCommand(terminal: Terminal): Command {
     .addOption(
       new Option('--atomic-op <op>', 'operation').choices(['get', 'set', 'cas']).default('get'),
     )
-    .option('--atomic-id <id>', 'the counter', int64, 0n)
-    .option('--atomic-val <value>', 'value to set, or to expect', int64, 0n)
-    .option('--atomic-new-val <value>', 'value that cas stores', int64, 0n);
+    .addOption(int64Option('--atomic-id <id>', 'the counter'))
+    .addOption(int64Option('--atomic-val <value>', 'value to set, or to expect'))
+    .addOption(int64Option('--atomic-new-val <value>', 'value that cas stores'));
   return command.action(async () => {
     const flags = command.opts<TestFlags>();
     const { conf: servers, group, timeoutMs } = flags;
     await using client = connect({ servers, group, timeoutMs });
     terminal.setExitCode(await runUntilDecided(client, flags, terminal));
   });
+}
+
+/** Help cannot print a bigint by itself. */
+function int64Option(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(int64).default(0n, '0');
 }
 
 async function runUntilDecided(

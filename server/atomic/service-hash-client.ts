@@ -1,4 +1,4 @@
-import { Metadata, credentials } from '@grpc/grpc-js';
+import { Metadata, credentials, type ChannelOptions } from '@grpc/grpc-js';
 import {
   MaintenanceServiceClient,
   type GetStateHashResponse,
@@ -6,6 +6,12 @@ import {
 import { peerAddress, type PeerId } from '../raft/index.ts';
 
 const TIMEOUT_MS = 2_000;
+
+/** A member that was moved has another address under its name, and is looked for soon. */
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.dns_min_time_between_resolutions_ms': 1_000,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+};
 
 /** Asks other members for the hash that they noted at a checkpoint: the self-check's port. */
 export class HashClient implements Disposable {
@@ -38,7 +44,8 @@ export class HashClient implements Disposable {
   #clientOf(peer: PeerId): MaintenanceServiceClient {
     const known = this.#clients.get(peer);
     if (known !== undefined) return known;
-    const client = new MaintenanceServiceClient(peerAddress(peer), credentials.createInsecure());
+    const insecure = credentials.createInsecure();
+    const client = new MaintenanceServiceClient(peerAddress(peer), insecure, CHANNEL_OPTIONS);
     this.#clients.set(peer, client);
     return client;
   }

@@ -49,7 +49,7 @@ const ADDRESSING_FLAGS = {
   ),
   initialState: choice(['existing', 'new'], 'existing', {
     section: addressing,
-    help: 'What an empty data directory means. new: the group starts now, with --conf. existing: this server waits, without a vote, until a leader adds it.',
+    help: 'What an empty data directory means. new: the group starts now, with --conf. existing: this server waits, without a vote, until a leader adds it or it is bootstrapped.',
   }),
   group: list(
     { fallback: ['Atomic'], placeholder: 'name', check: checkGroups },
@@ -63,6 +63,13 @@ const ADDRESSING_FLAGS = {
     {
       section: addressing,
       help: 'Name of the cluster; messages and data directories of another one are refused. Empty: not checked.',
+    },
+  ),
+  authSecretFile: text(
+    { fallback: '', placeholder: 'file' },
+    {
+      section: addressing,
+      help: 'File with the secret that peers and administrators must share, 16 to 1024 characters; two lines while it is exchanged: the first is sent, both are accepted. Read again when it changes. Empty: none is asked for.',
     },
   ),
   config: text(
@@ -107,6 +114,13 @@ const TIMING_FLAGS = {
     {
       section: timing,
       help: 'Without a leader for this long (up to half as much more, at random) a server campaigns.',
+    },
+  ),
+  catchUpTimeoutMs: integer(
+    { min: 0, max: DAY_MS, fallback: 0 },
+    {
+      section: timing,
+      help: 'How long adding a member waits without any answer from it; 0: the election timeout.',
     },
   ),
   raftEnableLeaderLease: boolean(false, {
@@ -185,6 +199,13 @@ const OBSERVING_FLAGS = {
     {
       section: observing,
       help: 'Port of the status page, /healthz, /readyz, /metrics and /raft_stat; 0: none.',
+    },
+  ),
+  healthPort: integer(
+    { min: 0, max: 65_535, fallback: 0 },
+    {
+      section: observing,
+      help: 'Port of grpc.health.v1 for a supervisor, open before any data is read: services startup, liveness, readiness; 0: none.',
     },
   ),
   reflection: boolean(false, { section: observing, help: 'Serve gRPC reflection.' }),

@@ -25,8 +25,14 @@ export function notReadyReason(status: NodeStatus): string | undefined {
   }
 }
 
+function isMember({ peer, configuration: { configuration } }: NodeStatus): boolean {
+  const { voters, outgoing, learners } = configuration;
+  return voters.has(peer) || outgoing?.has(peer) === true || learners.has(peer);
+}
+
 function followerReason(status: NodeStatus): string | undefined {
   if (!status.identity.joined) return 'waiting to be added to the group';
+  if (!isMember(status)) return 'not a member of the group, as far as it knows';
   if (status.leader === undefined) return 'no leader is known';
   const lag = status.committedIndex - status.knownAppliedIndex;
   return lag > LAG_ENTRIES_MAX ? `catching up: ${String(lag)} entries to apply` : undefined;

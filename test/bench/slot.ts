@@ -35,7 +35,7 @@ export async function measureSlot(
 ): Promise<Slot> {
   const { operation, inFlight, warmUpMs, durationMs, stop } = plan;
   const load = {
-    ...{ inFlight, keys: inFlight, firstId: 1n, warmUpMs: 0, record: false, stop },
+    ...{ inFlight, keys: inFlight, firstId: 1n, warmUpMs: 0, paceMs: 0, record: false, stop },
     mix: { get: 0, exchange: 0, cas: 0, [operation]: 1 },
   };
   await runLoad(client, { ...load, durationMs: warmUpMs });

@@ -28,6 +28,7 @@ export type ClusterProcessOptions = {
   /** 1000 by default, as with `npm start`. */
   readonly electionTimeoutMs?: number;
   readonly flags?: readonly string[];
+  readonly flagsOf?: (number: number) => readonly string[];
   /** Where the data of a server lives, if not in the folder of the cluster. */
   readonly dataPathOf?: (number: number) => string | undefined;
 };
@@ -89,8 +90,9 @@ export class ClusterProcess {
   }
 
   /** Starts a stopped server again on its data, as an operator would: without initial_state. */
-  restart(server: ServerProcess): void {
-    server.child = this.#launch(server.number, [`--conf=${this.conf}`]).child;
+  restart(server: ServerProcess, flags: readonly string[] = []): void {
+    const conf = this.conf === '' ? [] : [`--conf=${this.conf}`];
+    server.child = this.#launch(server.number, conf, flags).child;
   }
 
   /** Waits until a server says that it is ready. */
@@ -149,7 +151,7 @@ export class ClusterProcess {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #launch(number: number, extra: readonly string[]): ServerProcess {
+  #launch(number: number, extra: readonly string[], last: readonly string[] = []): ServerProcess {
     const port = this.#options.firstPort + number;
     const httpPort = port + 100;
     const dataPath = this.#options.dataPathOf?.(number) ?? join(this.folder, String(number));
@@ -164,6 +166,8 @@ export class ClusterProcess {
       '--stop_with_parent',
       ...extra,
       ...(this.#options.flags ?? []),
+      ...(this.#options.flagsOf?.(number) ?? []),
+      ...last,
     ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', output, output] });
     const peer = `127.0.0.1:${String(port)}:0:0`;

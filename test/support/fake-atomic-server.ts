@@ -169,10 +169,10 @@ export class FakeAtomicServer implements AsyncDisposable {
     const admin = ADMIN_METHODS.map((method) => [method, this.#admin(method)] as const);
     const services: UntypedServiceImplementation = {
       ...Object.fromEntries<handleUnaryCall<unknown, unknown>>(admin),
-      getLeader: (_call: unknown, done: sendUnaryData<{ leaderId: string }>) => {
+      getLeader: (_call: unknown, done: sendUnaryData<{ leaderId: string; members: string[] }>) => {
         this.leaderQuestions += 1;
         const leaderId = this.leader();
-        if (leaderId !== undefined) done(null, { leaderId });
+        if (leaderId !== undefined) done(null, { leaderId, members: [] });
         else done(adminError({ code: 'EAGAIN', number: 11, message: 'Unknown leader' }));
       },
     };
@@ -273,6 +273,7 @@ const STATUS: Omit<
   configurationIndex: 1,
   committedConfigurationIndex: 1,
   fence: 0,
+  version: 'fake',
   formatVersion: 1,
 };
 

@@ -3,7 +3,7 @@ import { Incarnation, Lineage, LogIndex, Term } from '../../server/raft/core/ids
 import type { PeerId } from '../../server/raft/core/ids.ts';
 import type { Message } from '../../server/raft/core/message.ts';
 import { parsePeerId } from '../../server/raft/core/peer-id.ts';
-import { systemClock } from '../../server/raft/node/clock.ts';
+import { systemClock, type Clock } from '../../server/raft/node/clock.ts';
 import type { Logger } from '../../server/raft/node/logger.ts';
 import {
   bindGrpcServer,
@@ -13,6 +13,7 @@ import {
 import { GrpcTransport } from '../../server/raft/transport/grpc-transport.ts';
 import { RAFT_SERVICE } from '../../server/raft/transport/raft-service-definition.ts';
 import { raftService } from '../../server/raft/transport/raft-service.ts';
+import type { SharedSecret } from '../../server/raft/transport/shared-secret.ts';
 import type { TransportLimits } from '../../server/raft/transport/transport-limits.ts';
 import type {
   AddressedMessage,
@@ -98,6 +99,8 @@ type HostOptions = {
   readonly peer?: PeerId;
   readonly limits?: Partial<TransportLimits>;
   readonly formatVersions?: readonly [number, number];
+  readonly secret?: SharedSecret;
+  readonly clock?: Clock;
 };
 
 /** One process's transport with a real server and one recording node of group `g`. */
@@ -109,9 +112,9 @@ export class TransportHost implements AsyncDisposable {
   readonly #server: Server;
 
   private constructor(options: HostOptions) {
-    const { port, limits = {}, formatVersions = [1, 1] } = options;
+    const { port, limits = {}, formatVersions = [1, 1], secret, clock = systemClock } = options;
     this.peer = options.peer ?? peerId(`127.0.0.1:${port}`);
-    this.transport = new GrpcTransport({ clock: systemClock, logger: this.logger, limits });
+    this.transport = new GrpcTransport({ clock, logger: this.logger, limits, secret });
     this.#server = createGrpcServer();
     this.#server.addService(RAFT_SERVICE, raftService(this.transport));
     const [formatVersionMin, formatVersionMax] = formatVersions;

@@ -55,6 +55,14 @@ export type NodeApi<Context> = {
   claimOperator(guard: ChangeGuard): Promise<MembershipResult>;
   /** This node alone adopts `voters`; for a group whose majority is gone. */
   resetPeers(voters: ReadonlySet<PeerId>): Promise<void>;
+  /**
+   * Makes an empty disk the only voter of a new group of the cluster `clusterId`; resolves once
+   * that is committed. Repeating it is harmless, and finishes what a crash interrupted.
+   *
+   * @throws RaftError EINVAL for an empty id or beside initial voters; EEXIST when the disk belongs
+   *   to a group or to another cluster; EBUSY while a leader is just taking it in.
+   */
+  bootstrap(clusterId: string): Promise<void>;
   /** Saves a snapshot now. Without anything new since the last one: success, nothing saved. */
   snapshot(): Promise<void>;
   vote(electionTimeoutMs: number): Promise<void>;

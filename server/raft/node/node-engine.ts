@@ -17,7 +17,7 @@ import { coreOptionsOf, resolveLimits, type Limits } from './defaults.ts';
 import { Driver } from './driver.ts';
 import { FsmCaller } from './fsm-caller.ts';
 import type { NodeOptions } from './node-options.ts';
-import { checkMessage } from './peer-gate.ts';
+import { checkMessage, type IdentityChange } from './peer-gate.ts';
 import { PendingRequests, PendingTasks } from './pending.ts';
 import { PersistQueue } from './persist-queue.ts';
 import { ReadRequests } from './read-requests.ts';
@@ -53,6 +53,7 @@ export class NodeEngine<Context> {
   readonly #heard = new Map<PeerId, Incarnation>();
   #tickets = 0;
   #held: AddressedMessage[] | undefined;
+  #becomingVoter: { readonly ticket: Ticket; readonly promise: Promise<unknown> } | undefined;
   #failure: NodeError | undefined;
   #stopping = false;
   #logBytesSinceSnapshot = 0;
@@ -162,17 +163,51 @@ export class NodeEngine<Context> {
       this.#deliver(addressed.message);
       return undefined;
     }
-    this.#held = [];
-    void identity
-      .update(verdict.change)
-      .then(() => {
-        this.#deliver(addressed.message);
-        this.#releaseHeld();
-      })
-      .catch((error: unknown) => {
-        this.fail({ type: 'stable', error: asRaftError(error) });
-      });
+    // A failure is the node's: it has been told.
+    void this.changeIdentity(verdict.change, () => {
+      this.#deliver(addressed.message);
+    }).catch(() => undefined);
     return undefined;
+  }
+
+  /**
+   * Makes a change of who this disk is durable and runs `then`, before any message is looked at.
+   *
+   * @throws RaftError EBUSY while another change is under way; EIO, and the node has failed.
+   */
+  async changeIdentity(change: IdentityChange, then: () => void): Promise<void> {
+    if (this.#held !== undefined) {
+      throw new RaftError('EBUSY', 'this disk is just being taken in; try again');
+    }
+    this.#held = [];
+    try {
+      await this.#options.storage.identity.update(change);
+      then();
+      this.#releaseHeld();
+    } catch (error) {
+      this.fail({ type: 'stable', error: asRaftError(error) });
+      throw error;
+    }
+  }
+
+  /** Resolves once a committed configuration of the log has this node as a voter. */
+  async committedAsVoter(): Promise<void> {
+    if (this.#isCommittedVoter()) return;
+    this.#becomingVoter ??= this.requests.open<unknown>();
+    await this.#becomingVoter.promise;
+  }
+
+  #isCommittedVoter(): boolean {
+    const { configurations, commitIndex, options } = this.state;
+    const { index, configuration } = configurations.committedStable(commitIndex);
+    return index > 0 && configuration.voters.has(options.id);
+  }
+
+  #committed(index: LogIndex): void {
+    this.fsm.commit(index);
+    if (this.#becomingVoter === undefined || !this.#isCommittedVoter()) return;
+    this.requests.resolve(this.#becomingVoter.ticket, undefined);
+    this.#becomingVoter = undefined;
   }
 
   /** A peer greeted and said which disk it speaks from and which formats it reads. */
@@ -313,7 +348,7 @@ export class NodeEngine<Context> {
       case 'compact':
         return this.persist.compact(effect.firstKept);
       case 'commit':
-        return this.fsm.commit(effect.index);
+        return this.#committed(effect.index);
       case 'fetch':
         return this.#fetch(effect);
       case 'proposed':

@@ -22,6 +22,7 @@ export type LeaderLeaseStatus = {
 
 /** What a leader knows of one peer (braft PeerStatus). */
 export type PeerStatus = {
+  /** The disk that is counted for this peer, or the first one heard of; undefined before that. */
   readonly incarnation: Incarnation | undefined;
   readonly valid: boolean;
   readonly installingSnapshot: boolean;

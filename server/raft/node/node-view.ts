@@ -37,6 +37,12 @@ export function nodeStatus(state: RaftState, facts: NodeFacts): NodeStatus {
   const { clusterId, incarnation, lineage, joined } = identity;
   const last = state.log.lastId();
   const isFollower = state.role.type === 'follower' && state.leader !== undefined;
+  const { incarnations } = state.configurations.latest().configuration;
+  // A disk that is bound and has not been heard of in this term is known all the same.
+  const memberStatus = (one: Progress): PeerStatus => ({
+    ...peerStatus(one, now),
+    incarnation: one.incarnation ?? incarnations.get(one.peer),
+  });
   return {
     state: nodeState(state, lifecycle),
     peer: state.options.id,
@@ -58,7 +64,7 @@ export function nodeStatus(state: RaftState, facts: NodeFacts): NodeStatus {
     configuration: state.configurations.latest(),
     committedConfigurationIndex: state.configurations.committedStable(state.commitIndex).index,
     changeStage: changeStage(state),
-    stableFollowers: new Map(members.map((one) => [one.peer, peerStatus(one, now)])),
+    stableFollowers: new Map(members.map((one) => [one.peer, memberStatus(one)])),
     unstableFollowers: new Map(catchingUp.map((one) => [one.peer, peerStatus(one, now)])),
     identity: { clusterId, incarnation, lineage, joined },
     timers: timersOf(state, facts),

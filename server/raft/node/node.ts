@@ -5,6 +5,7 @@ import type { MembershipChange } from '../core/membership.ts';
 import type { Proposal } from '../core/event.ts';
 import { RaftError } from '../error.ts';
 import type { Receiver } from '../transport/transport.ts';
+import { bootstrap } from './bootstrap.ts';
 import { FORMAT_VERSION_MAX } from './defaults.ts';
 import { lineageAfterReset } from './lineage.ts';
 import type { ChangeGuard, MembershipResult, NodeApi } from './node-api.ts';
@@ -196,6 +197,11 @@ export class Node<Context = unknown> implements NodeApi<Context> {
       }
       throw error;
     });
+  }
+
+  async bootstrap(clusterId: string): Promise<void> {
+    const { identity } = this.#optionsOf().storage;
+    await bootstrap(this.#working(), { clusterId, identity });
   }
 
   async snapshot(): Promise<void> {

@@ -1,12 +1,14 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
 import type * as wire from '../../../proto/gen/raft/v1/cli.ts';
 import { LogIndex } from '../core/ids.ts';
-import type { PeerId } from '../core/ids.ts';
+import type { Incarnation, PeerId } from '../core/ids.ts';
+import { membersOf } from '../core/configuration.ts';
 import { ANY_PEER, parsePeerId, peerFields } from '../core/peer-id.ts';
 import { RaftError } from '../error.ts';
 import type { ChangeGuard, MembershipResult, NodeApi } from '../node/node-api.ts';
 import { statusToWire } from './cli-status.ts';
 import { unaryHandler } from './raft-service.ts';
+import type { SharedSecret } from './shared-secret.ts';
 
 /** Ids of operations stay in the log and in every configuration that follows. */
 const OPERATION_ID_LENGTH_MAX = 256;
@@ -18,6 +20,12 @@ export type CliServiceOptions = {
   readonly findNodes: (group: string) => readonly AdministeredNode[];
   /** Refuses everything but GetLeader with EACCES (braft disable_cli). */
   readonly disabled: boolean;
+  /** Asked of every caller but those who look for the leader or the members; absent: of none. */
+  readonly secret?: SharedSecret | undefined;
+  /** Of the program. */
+  readonly version: string;
+  /** Sets the disk of a node that is no member aside and stops the server; absent: cannot be done. */
+  readonly joinFresh?: (group: string, old: Incarnation) => Promise<void>;
 };
 
 /** A node as the admin service uses it: it proposes nothing, so the context does not matter. */
@@ -25,15 +33,17 @@ export type AdministeredNode = Omit<NodeApi<unknown>, 'apply'>;
 
 /** The handlers of raft.v1.CliService, after braft's cli_service.cpp. */
 export function cliService(options: CliServiceOptions) {
-  const guarded = guardedBy(options);
+  const guarded = guardedBy(options, options.secret);
   const find = (group: string, id: string | undefined): AdministeredNode =>
     findNode(options, group, id);
   return {
     ...membershipHandlers(guarded, find),
     ...nodeHandlers(guarded, find),
+    ...inspectionHandlers(options, find),
+    ...diskHandlers(options, find),
     getLeader: unaryHandler(async (request: wire.GetLeaderRequest) => {
       await Promise.resolve();
-      return { leaderId: knownLeader(options, request) };
+      return knownLeader(options, request);
     }),
   };
 }
@@ -43,12 +53,12 @@ type Guarded = <Request, Response>(
 ) => handleUnaryCall<Request, Response>;
 type Find = (group: string, id: string | undefined) => AdministeredNode;
 
-function guardedBy({ disabled }: CliServiceOptions): Guarded {
+function guardedBy({ disabled }: CliServiceOptions, secret?: SharedSecret): Guarded {
   return (serve) =>
     unaryHandler(async (request) => {
       if (disabled) throw new RaftError('EACCES', 'the admin service is disabled (disable_cli)');
       return serve(request);
-    });
+    }, secret);
 }
 
 function membershipHandlers(guarded: Guarded, find: Find) {
@@ -99,12 +109,6 @@ function nodeHandlers(guarded: Guarded, find: Find) {
       await find(groupId, leaderId).transferLeadershipTo(transferTarget(peerId));
       return {};
     }),
-    listPeers: guarded(({ groupId, peerId }: wire.ListPeersRequest) =>
-      Promise.resolve().then(() => listedPeers(find(groupId, peerId))),
-    ),
-    getStatus: guarded(({ groupId, peerId }: wire.GetStatusRequest) =>
-      Promise.resolve().then(() => statusToWire(find(groupId, peerId).status())),
-    ),
     campaign: guarded(async ({ groupId, peerId, electionTimeoutMs }: wire.CampaignRequest) => {
       const node = find(groupId, peerId);
       const kept = electionTimeoutMs === 0;
@@ -117,6 +121,60 @@ function nodeHandlers(guarded: Guarded, find: Find) {
       return {};
     }),
   };
+}
+
+function inspectionHandlers(options: CliServiceOptions, find: Find) {
+  const guarded = guardedBy(options, options.secret);
+  // As open as GetLeader: clients of the counters learn from it who came and who went.
+  const open = guardedBy(options);
+  return {
+    listPeers: open(({ groupId, peerId }: wire.ListPeersRequest) =>
+      Promise.resolve().then(() => listedPeers(find(groupId, peerId))),
+    ),
+    getStatus: guarded(async ({ groupId, peerId, linearizable }: wire.GetStatusRequest) => {
+      const node = find(groupId, peerId);
+      if (linearizable) await node.readIndex();
+      return statusToWire(node.status(), options.version);
+    }),
+  };
+}
+
+/** What concerns the disk of a server that is no member yet, or no longer. */
+function diskHandlers(options: CliServiceOptions, find: Find) {
+  const guarded = guardedBy(options, options.secret);
+  return {
+    bootstrap: guarded(async ({ groupId, peerId, clusterId }: wire.BootstrapRequest) => {
+      const node = find(groupId, peerId);
+      await node.bootstrap(clusterId);
+      return { incarnation: node.status().identity.incarnation };
+    }),
+    joinFresh: guarded(async ({ groupId, peerId, oldIncarnation }: wire.JoinFreshRequest) => {
+      const node = find(groupId, peerId);
+      checkMayLeave(node, oldIncarnation);
+      if (options.joinFresh === undefined) {
+        throw new RaftError('EINVAL', 'this server cannot set its disk aside');
+      }
+      await options.joinFresh(groupId, node.status().identity.incarnation);
+      return {};
+    }),
+  };
+}
+
+/** @throws RaftError unless `old` is the disk of this node and the group does without it. */
+function checkMayLeave(node: AdministeredNode, old: string): void {
+  const { identity, state, leader, configuration, committedConfigurationIndex } = node.status();
+  if (old !== identity.incarnation) {
+    const text = `the incarnation of this disk is ${identity.incarnation}, not "${old}"`;
+    throw new RaftError('ESTALE', `${text}; nothing was changed`);
+  }
+  if (state === 'leader' || state === 'transferring') {
+    throw new RaftError('EPERM', 'this server leads its group: remove it from the group first');
+  }
+  const settled = configuration.index === committedConfigurationIndex;
+  const removed = settled && !membersOf(configuration.configuration).has(node.peer);
+  if (removed || leader === undefined) return;
+  const text = `this server is a member of the group that ${leader} leads, or is becoming one`;
+  throw new RaftError('EPERM', `${text}: remove it first`);
 }
 
 /** The node meant: the named one, or the only one of the group (braft get_node). */
@@ -146,7 +204,10 @@ function findNode(
 }
 
 /** The first leader that any of the nodes knows (braft CliServiceImpl::get_leader). */
-function knownLeader(options: CliServiceOptions, request: wire.GetLeaderRequest): PeerId {
+function knownLeader(
+  options: CliServiceOptions,
+  request: wire.GetLeaderRequest,
+): wire.GetLeaderResponse {
   const { groupId, peerId } = request;
   const named = peerId !== undefined && peerId !== '';
   const nodes = named ? [findNode(options, groupId, peerId)] : options.findNodes(groupId);
@@ -155,7 +216,9 @@ function knownLeader(options: CliServiceOptions, request: wire.GetLeaderRequest)
   }
   for (const node of nodes) {
     const leader = node.leaderId();
-    if (leader !== undefined) return leader;
+    if (leader === undefined) continue;
+    const { configuration } = node.status().configuration;
+    return { leaderId: leader, members: [...membersOf(configuration)] };
   }
   throw new RaftError('EAGAIN', 'Unknown leader');
 }

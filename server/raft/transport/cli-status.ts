@@ -3,7 +3,7 @@ import type { PeerId } from '../core/ids.ts';
 import type { NodeStatus, PeerStatus } from '../node/node-status.ts';
 
 /** A node's status as the admin service tells it. */
-export function statusToWire(status: NodeStatus): GetStatusResponse {
+export function statusToWire(status: NodeStatus, version: string): GetStatusResponse {
   const { configuration, identity } = status;
   const { voters, outgoing, learners } = configuration.configuration;
   return {
@@ -29,6 +29,7 @@ export function statusToWire(status: NodeStatus): GetStatusResponse {
     committedConfigurationIndex: status.committedConfigurationIndex,
     fence: configuration.fence,
     formatVersion: configuration.formatVersion,
+    version,
     followers: [...status.stableFollowers, ...status.unstableFollowers].map(([peer, follower]) =>
       followerToWire(peer, follower, voters.has(peer)),
     ),

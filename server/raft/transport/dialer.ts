@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import type { LookupAddress } from 'node:dns';
-import { connect } from 'node:net';
+import { connect, isIPv6 } from 'node:net';
 import type { LookupFunction } from 'node:net';
 
 /**
@@ -8,6 +8,8 @@ import type { LookupFunction } from 'node:net';
  * server is gone; so this many run at once and the others wait.
  */
 const LOOKUPS_MAX = 2;
+/** Hosts whose latest address is remembered; beyond that all are forgotten. */
+const HEARD_MAX = 1_000;
 
 /** Where and how to knock. */
 export type Knock = {
@@ -25,7 +27,28 @@ export type Knock = {
 export class Dialer {
   readonly #lookups = new Map<string, Promise<LookupAddress[]>>();
   readonly #waiting: (() => void)[] = [];
+  /** Where each host was last heard from. */
+  readonly #heard = new Map<string, string>();
   #running = 0;
+
+  /**
+   * Notes that a trusted server of this host speaks from `address`: tried first from now on. A host
+   * that came back elsewhere is found at once so, however old the name server's answers are.
+   */
+  heard(host: string, address: string): void {
+    if (this.#heard.size >= HEARD_MAX) this.#heard.clear();
+    this.#heard.set(host, address);
+  }
+
+  /** Where a host was last heard from. */
+  lastHeard(host: string): string | undefined {
+    return this.#heard.get(host);
+  }
+
+  /** `address` led nowhere: the name server alone is asked again, unless more was heard since. */
+  forget(host: string, address: string | undefined): void {
+    if (this.#heard.get(host) === address) this.#heard.delete(host);
+  }
 
   /** Connects and hangs up; calls `reached` or `failed` once. The result gives up silently. */
   knock({ host, port, reached, failed }: Knock): () => void {
@@ -55,7 +78,7 @@ export class Dialer {
   }
 
   readonly #lookup: LookupFunction = (host, options, callback) => {
-    this.#addressesOf(host).then(
+    this.#candidatesFor(host).then(
       (addresses) => {
         const [first] = addresses;
         if (options.all === true) callback(null, addresses);
@@ -66,6 +89,15 @@ export class Dialer {
       },
     );
   };
+
+  /** The address heard from last, and what the name server says, if it says anything. */
+  async #candidatesFor(host: string): Promise<LookupAddress[]> {
+    const address = this.#heard.get(host);
+    if (address === undefined) return this.#addressesOf(host);
+    const heard = { address, family: isIPv6(address) ? 6 : 4 };
+    const found = await this.#addressesOf(host).catch((): LookupAddress[] => []);
+    return [heard, ...found.filter((one) => one.address !== address)];
+  }
 
   /** One lookup for each name at a time, however many connections ask. */
   #addressesOf(host: string): Promise<LookupAddress[]> {

@@ -11,6 +11,7 @@ import { PairMap } from './pair-map.ts';
 import type { Pair } from './pair-map.ts';
 import type { TransportContext } from './peer-connection.ts';
 import { Registry } from './registry.ts';
+import { missingSecret, type SharedSecret } from './shared-secret.ts';
 import { GrpcSnapshotCopyClient } from './snapshot-copy-client.ts';
 import { TrafficLog } from './traffic-log.ts';
 import type { TrafficEvent } from './traffic-log.ts';
@@ -35,6 +36,8 @@ export type GrpcTransportOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: Partial<TransportLimits>;
+  /** Shown to other servers and asked of them; absent: none. */
+  readonly secret?: SharedSecret | undefined;
 };
 
 /**
@@ -54,7 +57,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
   #flushPlanned = false;
   #closed = false;
 
-  constructor({ clock, logger, limits }: GrpcTransportOptions) {
+  constructor({ clock, logger, limits, secret }: GrpcTransportOptions) {
     this.#context = {
       clock,
       limits: { ...DEFAULT_TRANSPORT_LIMITS, ...limits },
@@ -63,11 +66,16 @@ export class GrpcTransport implements Transport, AsyncDisposable {
         this.#greetAll();
       }),
       traffic: new TrafficLog(clock, logger),
+      secret,
     };
   }
 
   get limits(): TransportLimits {
     return this.#context.limits;
+  }
+
+  get secret(): SharedSecret | undefined {
+    return this.#context.secret;
   }
 
   /** What happened on the wire since start, for metrics. */
@@ -113,6 +121,7 @@ export class GrpcTransport implements Transport, AsyncDisposable {
       copyId,
       timeoutMs: this.#context.limits.copyTimeoutMs,
       clock: this.#context.clock,
+      secret: this.#context.secret,
       closed: () => {
         this.#copies.delete(client);
       },
@@ -123,12 +132,11 @@ export class GrpcTransport implements Transport, AsyncDisposable {
 
   /** Takes in a stream that another server opened. */
   accept(call: ExchangeCall): void {
-    if (this.#closed || this.#streams.size >= this.#context.limits.streamsMax) {
-      const code = this.#closed ? status.UNAVAILABLE : status.RESOURCE_EXHAUSTED;
-      const details = this.#closed ? 'the server is stopping' : 'too many peer streams';
+    const refusal = this.#refusalOf(call);
+    if (refusal !== undefined) {
       // A call without an error listener would throw what it is told.
       call.on('error', () => undefined);
-      call.emit('error', { code, details });
+      call.emit('error', refusal);
       return;
     }
     const stream: IncomingStream = new IncomingStream(this.#context, call, {
@@ -162,6 +170,18 @@ export class GrpcTransport implements Transport, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #refusalOf(call: ExchangeCall): { readonly code: status; readonly details: string } | undefined {
+    if (this.#closed) return { code: status.UNAVAILABLE, details: 'the server is stopping' };
+    if (this.#streams.size >= this.#context.limits.streamsMax) {
+      return { code: status.RESOURCE_EXHAUSTED, details: 'too many peer streams' };
+    }
+    const missing = missingSecret(this.#context.secret, call.metadata);
+    if (missing === undefined) return undefined;
+    const host = call.getPeer().replace(/:\d+$/, '');
+    this.#context.traffic.warn('denied', 'refused a server', host, 'it does not know our secret');
+    return { code: status.PERMISSION_DENIED, details: missing.message };
   }
 
   #linkTo({ message }: AddressedMessage): OutgoingLink {

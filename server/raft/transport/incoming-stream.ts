@@ -1,12 +1,13 @@
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { peerFields } from '../core/peer-id.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { FrameEncoder } from './frame-encoder.ts';
 import type { TransportContext } from './peer-connection.ts';
 import { incompatibility } from './registry.ts';
 import { SendQueue } from './send-queue.ts';
 import type { AddressedMessage } from './transport.ts';
-import type { Frame, ReceivedFrame, RefusedNotice } from './wire-frame.ts';
+import type { Frame, Hello, ReceivedFrame, RefusedNotice } from './wire-frame.ts';
 
 export type ExchangeCall = ServerDuplexStream<Buffer, Buffer>;
 
@@ -125,7 +126,19 @@ export class IncomingStream {
       this.#cancelGreetingTimeout();
     }
     registry.announce(hello);
+    this.#noteAddress(hello);
     return true;
+  }
+
+  /** Only who knows the secret may say where a peer is: its place could be taken otherwise. */
+  #noteAddress({ nodes }: Hello): void {
+    const { dialer, secret } = this.#context;
+    if (secret === undefined) return;
+    const address = this.#call
+      .getPeer()
+      .replace(/:\d+$/, '')
+      .replace(/^\[(.*)\]$/, '$1');
+    for (const { peer } of nodes) dialer.heard(peerFields(peer).host, address);
   }
 
   #refuse(code: status, details: string): void {

@@ -3,7 +3,7 @@ import type { PeerId } from '../core/ids.ts';
 import { peerAddress } from '../core/peer-id.ts';
 import { PairMap } from './pair-map.ts';
 import type { Pair } from './pair-map.ts';
-import type { TransportContext } from './peer-connection.ts';
+import type { LossCause, TransportContext } from './peer-connection.ts';
 import { PeerConnection } from './peer-connection.ts';
 import { SendQueue } from './send-queue.ts';
 import type { AddressedMessage } from './transport.ts';
@@ -25,6 +25,7 @@ export class OutgoingLink {
   #connection: PeerConnection | undefined;
   #cancelRetry: (() => void) | undefined;
   #failures = 0;
+  #lastLoss: LossCause = 'broken';
   #closed = false;
   #lastUsedAt: MonotonicMs;
 
@@ -81,6 +82,7 @@ export class OutgoingLink {
     this.#connection = new PeerConnection(this.#context, this.#peer, {
       opened: () => {
         this.#failures = 0;
+        this.#lastLoss = 'broken';
         traffic.info('connected', 'connected to a server', peerAddress(this.#peer));
         this.#pump();
       },
@@ -88,8 +90,8 @@ export class OutgoingLink {
       written: () => {
         this.#pump();
       },
-      lost: (reason) => {
-        this.#lost(reason);
+      lost: (reason, cause) => {
+        this.#lost(reason, cause);
       },
     });
   }
@@ -99,11 +101,15 @@ export class OutgoingLink {
     this.#connection.send({ messages: this.#queue.takeFrame() });
   }
 
-  #lost(reason: string): void {
+  #lost(reason: string, cause: LossCause): void {
     const { clock, limits, traffic } = this.#context;
     this.#connection = undefined;
     const address = peerAddress(this.#peer);
-    traffic.warn('disconnected', 'no connection to a server', address, reason);
+    // A wrong secret stays wrong until somebody exchanges it: said once, not with each attempt.
+    const known = cause === 'denied' && this.#lastLoss === 'denied';
+    if (known) traffic.count('disconnected');
+    else traffic.warn('disconnected', 'no connection to a server', address, reason);
+    this.#lastLoss = cause;
     this.#queue.dropStale(MonotonicMs(clock.now() - limits.messageLifeMs));
     const delayMs = Math.min(
       limits.reconnectDelayMinMs * 2 ** Math.min(this.#failures, 20),

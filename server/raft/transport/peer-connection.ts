@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { PeerId } from '../core/ids.ts';
 import { peerAddress, peerFields } from '../core/peer-id.ts';
@@ -14,6 +14,7 @@ import {
 } from './raft-service-definition.ts';
 import { incompatibility } from './registry.ts';
 import type { Registry } from './registry.ts';
+import { metadataWith, type SharedSecret } from './shared-secret.ts';
 import type { TrafficLog } from './traffic-log.ts';
 import type { TransportLimits } from './transport-limits.ts';
 import type { Frame, ReceivedFrame } from './wire-frame.ts';
@@ -28,7 +29,12 @@ export type TransportContext = {
   readonly dialer: Dialer;
   readonly registry: Registry;
   readonly traffic: TrafficLog;
+  /** Shown to other servers and asked of them; undefined: none. */
+  readonly secret: SharedSecret | undefined;
 };
+
+/** `denied`: the peer asks for another secret than ours. */
+export type LossCause = 'broken' | 'denied';
 
 export type ConnectionEvents = {
   /** The peer greeted: frames may be sent. */
@@ -37,13 +43,16 @@ export type ConnectionEvents = {
   /** The last frame was handed to the network: another may be sent. */
   written(): void;
   /** It broke or was never made; called once, and not after `close`. */
-  lost(reason: string): void;
+  lost(reason: string, cause: LossCause): void;
 };
 
 /** One attempt to connect to a server, and the stream that comes of it. Never reconnects. */
 export class PeerConnection {
   readonly #context: TransportContext;
   readonly #address: string;
+  readonly #host: string;
+  /** Where the peer had been heard from when this attempt began. */
+  readonly #heard: string | undefined;
   readonly #events: ConnectionEvents;
   readonly #encoder = new FrameEncoder();
   readonly #decoder = new FrameDecoder();
@@ -61,6 +70,8 @@ export class PeerConnection {
     this.#address = peerAddress(peer);
     this.#events = events;
     const { host, port } = peerFields(peer);
+    this.#host = host;
+    this.#heard = context.dialer.lastHeard(host);
     this.#cancelTimeout = context.clock.after(context.limits.connectTimeoutMs, () => {
       this.#lose(`no connection within ${context.limits.connectTimeoutMs} ms`);
     });
@@ -125,7 +136,7 @@ export class PeerConnection {
       path,
       requestSerialize,
       responseDeserialize,
-      new Metadata(),
+      metadataWith(this.#context.secret),
       {},
     );
     this.#call = call;
@@ -134,7 +145,8 @@ export class PeerConnection {
     });
     // The status says why; `end` alone does not.
     call.on('error', (error) => {
-      this.#lose(error.message);
+      const denied = 'code' in error && error.code === status.PERMISSION_DENIED;
+      this.#lose(error.message, denied ? 'denied' : 'broken');
     });
     call.on('status', () => {
       this.#lose('the server ended the stream');
@@ -189,9 +201,15 @@ export class PeerConnection {
     return true;
   }
 
-  #lose(reason: string): void {
+  /** An attempt that began before the peer spoke from elsewhere says nothing about that place. */
+  #forgetAddress(): void {
+    this.#context.dialer.forget(this.#host, this.#heard);
+  }
+
+  #lose(reason: string, cause: LossCause = 'broken'): void {
     if (this.#state === 'closed') return;
+    if (this.#state === 'connecting') this.#forgetAddress();
     this.close();
-    this.#events.lost(reason);
+    this.#events.lost(reason, cause);
   }
 }

@@ -11,6 +11,7 @@ import { RaftError } from '../error.ts';
 import { grpcErrorOf } from './grpc-status.ts';
 import type { GrpcTransport } from './grpc-transport.ts';
 import type { ExchangeCall } from './incoming-stream.ts';
+import { missingSecret, type SharedSecret } from './shared-secret.ts';
 import type { SnapshotCopySource } from './transport.ts';
 
 /** Most bytes of one snapshot chunk. */
@@ -18,6 +19,7 @@ export const COPY_CHUNK_BYTES_MAX = 1_048_576;
 
 /** The handlers of raft.v1.RaftService; add them with `RAFT_SERVICE` as definition. */
 export function raftService(transport: GrpcTransport) {
+  const { secret } = transport;
   let readsRunning = 0;
   const readChunk = async (request: ReadSnapshotFileRequest): Promise<ReadSnapshotFileResponse> => {
     const source = offeredCopy(transport, request);
@@ -39,18 +41,28 @@ export function raftService(transport: GrpcTransport) {
     exchange: (call: ExchangeCall) => {
       transport.accept(call);
     },
-    listSnapshotFiles: unaryHandler((request: ListSnapshotFilesRequest) =>
-      Promise.resolve(request).then(listFiles),
+    listSnapshotFiles: unaryHandler(
+      (request: ListSnapshotFilesRequest) => Promise.resolve(request).then(listFiles),
+      secret,
     ),
-    readSnapshotFile: unaryHandler(readChunk),
+    readSnapshotFile: unaryHandler(readChunk, secret),
   };
 }
 
-/** A gRPC handler of a function that resolves with the answer or rejects with a RaftError. */
+/**
+ * A gRPC handler of a function that resolves with the answer or rejects with a RaftError; callers
+ * must show `secret`, if there is one.
+ */
 export function unaryHandler<Request, Response>(
   serve: (request: Request) => Promise<Response>,
+  secret?: SharedSecret,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
+    const refusal = missingSecret(secret, call.metadata);
+    if (refusal !== undefined) {
+      callback(grpcErrorOf(refusal));
+      return;
+    }
     serve(call.request).then(
       (response) => {
         callback(null, response);

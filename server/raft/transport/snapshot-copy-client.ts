@@ -9,6 +9,7 @@ import type { Clock } from '../node/clock.ts';
 import type { SnapshotFile } from '../storage/snapshot-storage.ts';
 import { raftErrorFrom } from './grpc-status.ts';
 import { PEER_MESSAGE_BYTES_MAX, peerChannelOptions } from './raft-service-definition.ts';
+import { metadataWith, type SharedSecret } from './shared-secret.ts';
 import type { SnapshotCopyClient } from './transport.ts';
 
 export type CopyTarget = {
@@ -17,6 +18,7 @@ export type CopyTarget = {
   readonly copyId: string;
   readonly timeoutMs: number;
   readonly clock: Pick<Clock, 'after'>;
+  readonly secret: SharedSecret | undefined;
   /** Called once, when the client is closed. */
   readonly closed: () => void;
 };
@@ -39,7 +41,7 @@ export class GrpcSnapshotCopyClient implements SnapshotCopyClient {
     const { group, peer, copyId } = this.#target;
     const request = { group, peer, copyId };
     const { files } = await this.#call<{ files: SnapshotFile[] }>(signal, (callback) =>
-      this.#client.listSnapshotFiles(request, callback),
+      this.#client.listSnapshotFiles(request, metadataWith(this.#target.secret), callback),
     );
     return files;
   }
@@ -53,7 +55,8 @@ export class GrpcSnapshotCopyClient implements SnapshotCopyClient {
     const request = { group, peer, copyId, name, offset, bytesMax };
     const { data, checksum } = await this.#call<{ data: Uint8Array; checksum: number }>(
       signal,
-      (callback) => this.#client.readSnapshotFile(request, callback),
+      (callback) =>
+        this.#client.readSnapshotFile(request, metadataWith(this.#target.secret), callback),
     );
     if (crc32c(data) !== checksum || data.length > bytesMax) {
       // EAGAIN: the file on the other side is checked as a whole; this is about one transfer.

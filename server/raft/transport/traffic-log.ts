@@ -22,6 +22,7 @@ export type TrafficEvent =
   | 'refusedByUs'
   | 'refusedByPeer'
   | 'incompatible'
+  | 'denied'
   | 'connected'
   | 'disconnected';
 

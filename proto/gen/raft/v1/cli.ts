@@ -105,6 +105,8 @@ export interface GetLeaderRequest {
 
 export interface GetLeaderResponse {
   leaderId: string;
+  /** Voters, outgoing voters and learners, as far as the server that answers knows them. */
+  members: string[];
 }
 
 export interface TransferLeaderRequest {
@@ -169,6 +171,28 @@ export interface ClaimOperatorRequest {
 export interface ClaimOperatorResponse {
 }
 
+export interface BootstrapRequest {
+  groupId: string;
+  /** Of the server that is called, as the only voter. */
+  peerId: string;
+  /** Of the new cluster, kept on every disk that joins it; never empty. */
+  clusterId: string;
+}
+
+export interface BootstrapResponse {
+  incarnation: string;
+}
+
+export interface JoinFreshRequest {
+  groupId: string;
+  peerId: string;
+  /** Refused unless this is the incarnation of the disk. */
+  oldIncarnation: string;
+}
+
+export interface JoinFreshResponse {
+}
+
 export interface CampaignRequest {
   groupId: string;
   peerId?:
@@ -192,7 +216,11 @@ export interface SetReadonlyResponse {
 
 export interface GetStatusRequest {
   groupId: string;
-  peerId?: string | undefined;
+  peerId?:
+    | string
+    | undefined;
+  /** Answer only as a leader that a quorum has confirmed since the call came (ReadIndex). */
+  linearizable: boolean;
 }
 
 export interface GetStatusResponse {
@@ -222,6 +250,8 @@ export interface GetStatusResponse {
   formatVersion: number;
   /** Filled by the leader. */
   followers: FollowerStatus[];
+  /** Of the program. */
+  version: string;
 }
 
 export interface FollowerStatus {
@@ -1107,13 +1137,16 @@ export const GetLeaderRequest: MessageFns<GetLeaderRequest> = {
 };
 
 function createBaseGetLeaderResponse(): GetLeaderResponse {
-  return { leaderId: "" };
+  return { leaderId: "", members: [] };
 }
 
 export const GetLeaderResponse: MessageFns<GetLeaderResponse> = {
   encode(message: GetLeaderResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.leaderId !== "") {
       writer.uint32(10).string(message.leaderId);
+    }
+    for (const v of message.members) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -1139,6 +1172,14 @@ export const GetLeaderResponse: MessageFns<GetLeaderResponse> = {
             message.leaderId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.members.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1157,6 +1198,7 @@ export const GetLeaderResponse: MessageFns<GetLeaderResponse> = {
   fromPartial<I extends Exact<DeepPartial<GetLeaderResponse>, I>>(object: I): GetLeaderResponse {
     const message = createBaseGetLeaderResponse();
     message.leaderId = object.leaderId ?? "";
+    message.members = object.members?.map((e) => e) || [];
     return message;
   },
 };
@@ -1985,6 +2027,262 @@ export const ClaimOperatorResponse: MessageFns<ClaimOperatorResponse> = {
   },
 };
 
+function createBaseBootstrapRequest(): BootstrapRequest {
+  return { groupId: "", peerId: "", clusterId: "" };
+}
+
+export const BootstrapRequest: MessageFns<BootstrapRequest> = {
+  encode(message: BootstrapRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== "") {
+      writer.uint32(10).string(message.groupId);
+    }
+    if (message.peerId !== "") {
+      writer.uint32(18).string(message.peerId);
+    }
+    if (message.clusterId !== "") {
+      writer.uint32(26).string(message.clusterId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BootstrapRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBootstrapRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groupId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peerId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.clusterId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BootstrapRequest>, I>>(base?: I): BootstrapRequest {
+    return BootstrapRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BootstrapRequest>, I>>(object: I): BootstrapRequest {
+    const message = createBaseBootstrapRequest();
+    message.groupId = object.groupId ?? "";
+    message.peerId = object.peerId ?? "";
+    message.clusterId = object.clusterId ?? "";
+    return message;
+  },
+};
+
+function createBaseBootstrapResponse(): BootstrapResponse {
+  return { incarnation: "" };
+}
+
+export const BootstrapResponse: MessageFns<BootstrapResponse> = {
+  encode(message: BootstrapResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incarnation !== "") {
+      writer.uint32(10).string(message.incarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BootstrapResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBootstrapResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<BootstrapResponse>, I>>(base?: I): BootstrapResponse {
+    return BootstrapResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BootstrapResponse>, I>>(object: I): BootstrapResponse {
+    const message = createBaseBootstrapResponse();
+    message.incarnation = object.incarnation ?? "";
+    return message;
+  },
+};
+
+function createBaseJoinFreshRequest(): JoinFreshRequest {
+  return { groupId: "", peerId: "", oldIncarnation: "" };
+}
+
+export const JoinFreshRequest: MessageFns<JoinFreshRequest> = {
+  encode(message: JoinFreshRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== "") {
+      writer.uint32(10).string(message.groupId);
+    }
+    if (message.peerId !== "") {
+      writer.uint32(18).string(message.peerId);
+    }
+    if (message.oldIncarnation !== "") {
+      writer.uint32(26).string(message.oldIncarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JoinFreshRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJoinFreshRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groupId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peerId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oldIncarnation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<JoinFreshRequest>, I>>(base?: I): JoinFreshRequest {
+    return JoinFreshRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JoinFreshRequest>, I>>(object: I): JoinFreshRequest {
+    const message = createBaseJoinFreshRequest();
+    message.groupId = object.groupId ?? "";
+    message.peerId = object.peerId ?? "";
+    message.oldIncarnation = object.oldIncarnation ?? "";
+    return message;
+  },
+};
+
+function createBaseJoinFreshResponse(): JoinFreshResponse {
+  return {};
+}
+
+export const JoinFreshResponse: MessageFns<JoinFreshResponse> = {
+  encode(_: JoinFreshResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JoinFreshResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJoinFreshResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<JoinFreshResponse>, I>>(base?: I): JoinFreshResponse {
+    return JoinFreshResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<JoinFreshResponse>, I>>(_: I): JoinFreshResponse {
+    const message = createBaseJoinFreshResponse();
+    return message;
+  },
+};
+
 function createBaseCampaignRequest(): CampaignRequest {
   return { groupId: "", peerId: undefined, electionTimeoutMs: 0 };
 }
@@ -2230,7 +2528,7 @@ export const SetReadonlyResponse: MessageFns<SetReadonlyResponse> = {
 };
 
 function createBaseGetStatusRequest(): GetStatusRequest {
-  return { groupId: "", peerId: undefined };
+  return { groupId: "", peerId: undefined, linearizable: false };
 }
 
 export const GetStatusRequest: MessageFns<GetStatusRequest> = {
@@ -2240,6 +2538,9 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
     }
     if (message.peerId !== undefined) {
       writer.uint32(18).string(message.peerId);
+    }
+    if (message.linearizable !== false) {
+      writer.uint32(24).bool(message.linearizable);
     }
     return writer;
   },
@@ -2273,6 +2574,14 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
             message.peerId = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.linearizable = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2292,6 +2601,7 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
     const message = createBaseGetStatusRequest();
     message.groupId = object.groupId ?? "";
     message.peerId = object.peerId ?? undefined;
+    message.linearizable = object.linearizable ?? false;
     return message;
   },
 };
@@ -2321,6 +2631,7 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     fence: 0,
     formatVersion: 0,
     followers: [],
+    version: "",
   };
 }
 
@@ -2394,6 +2705,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     }
     for (const v of message.followers) {
       FollowerStatus.encode(v!, writer.uint32(186).fork()).join();
+    }
+    if (message.version !== "") {
+      writer.uint32(194).string(message.version);
     }
     return writer;
   },
@@ -2595,6 +2909,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.followers.push(FollowerStatus.decode(reader, reader.uint32()));
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2635,6 +2957,7 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.fence = object.fence ?? 0;
     message.formatVersion = object.formatVersion ?? 0;
     message.followers = object.followers?.map((e) => FollowerStatus.fromPartial(e)) || [];
+    message.version = object.version ?? "";
     return message;
   },
 };
@@ -2933,6 +3256,32 @@ export const CliServiceService = {
     responseSerialize: (value: SetReadonlyResponse): Buffer => Buffer.from(SetReadonlyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SetReadonlyResponse => SetReadonlyResponse.decode(value),
   },
+  /**
+   * Makes an empty disk the only voter of a new group; repeating it with the same cluster id is
+   * harmless. Refused on a disk that belongs to a group.
+   */
+  bootstrap: {
+    path: "/raft.v1.CliService/Bootstrap" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BootstrapRequest): Buffer => Buffer.from(BootstrapRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BootstrapRequest => BootstrapRequest.decode(value),
+    responseSerialize: (value: BootstrapResponse): Buffer => Buffer.from(BootstrapResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BootstrapResponse => BootstrapResponse.decode(value),
+  },
+  /**
+   * For a server that the group has removed: its data moves to a quarantine folder beside the new,
+   * and the server starts again with an empty disk under a new incarnation, ready to be added.
+   */
+  joinFresh: {
+    path: "/raft.v1.CliService/JoinFresh" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: JoinFreshRequest): Buffer => Buffer.from(JoinFreshRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): JoinFreshRequest => JoinFreshRequest.decode(value),
+    responseSerialize: (value: JoinFreshResponse): Buffer => Buffer.from(JoinFreshResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): JoinFreshResponse => JoinFreshResponse.decode(value),
+  },
 } as const;
 
 export interface CliServiceServer extends UntypedServiceImplementation {
@@ -2954,6 +3303,16 @@ export interface CliServiceServer extends UntypedServiceImplementation {
   /** Campaign soon, in spite of a healthy leader (braft Node::vote). */
   campaign: handleUnaryCall<CampaignRequest, CampaignResponse>;
   setReadonly: handleUnaryCall<SetReadonlyRequest, SetReadonlyResponse>;
+  /**
+   * Makes an empty disk the only voter of a new group; repeating it with the same cluster id is
+   * harmless. Refused on a disk that belongs to a group.
+   */
+  bootstrap: handleUnaryCall<BootstrapRequest, BootstrapResponse>;
+  /**
+   * For a server that the group has removed: its data moves to a quarantine folder beside the new,
+   * and the server starts again with an empty disk under a new incarnation, ready to be added.
+   */
+  joinFresh: handleUnaryCall<JoinFreshRequest, JoinFreshResponse>;
 }
 
 export interface CliServiceClient extends Client {
@@ -3184,6 +3543,44 @@ export interface CliServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SetReadonlyResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes an empty disk the only voter of a new group; repeating it with the same cluster id is
+   * harmless. Refused on a disk that belongs to a group.
+   */
+  bootstrap(
+    request: BootstrapRequest,
+    callback: (error: ServiceError | null, response: BootstrapResponse) => void,
+  ): ClientUnaryCall;
+  bootstrap(
+    request: BootstrapRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BootstrapResponse) => void,
+  ): ClientUnaryCall;
+  bootstrap(
+    request: BootstrapRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BootstrapResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * For a server that the group has removed: its data moves to a quarantine folder beside the new,
+   * and the server starts again with an empty disk under a new incarnation, ready to be added.
+   */
+  joinFresh(
+    request: JoinFreshRequest,
+    callback: (error: ServiceError | null, response: JoinFreshResponse) => void,
+  ): ClientUnaryCall;
+  joinFresh(
+    request: JoinFreshRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: JoinFreshResponse) => void,
+  ): ClientUnaryCall;
+  joinFresh(
+    request: JoinFreshRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: JoinFreshResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ServiceError } from '@grpc/grpc-js';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, Metadata, status } from '@grpc/grpc-js';
 import { CliServiceClient, CliServiceService } from '../../../../proto/gen/raft/v1/cli.ts';
 import { Incarnation, Lineage, LogIndex, Term } from '../../../../server/raft/core/ids.ts';
 import type { PeerId } from '../../../../server/raft/core/ids.ts';
@@ -90,6 +90,7 @@ class RecordingNode implements AdministeredNode {
   readonly peer: PeerId;
   readonly calls: unknown[][] = [];
   leader: PeerId | undefined = A;
+  facts: Partial<NodeStatus> = {};
   failure: RaftError | undefined;
 
   constructor(peer: PeerId) {
@@ -113,7 +114,7 @@ class RecordingNode implements AdministeredNode {
   leaderLeaseStatus = () => ({ state: 'disabled' as const, term: Term(5), leaseEpoch: 0 });
   shutdown = (): Promise<void> => this.#note('shutdown');
   join = (): Promise<void> => this.#note('join');
-  readIndex = (): Promise<LogIndex> => Promise.resolve(LogIndex(1));
+  readIndex = () => this.#note('readIndex').then(() => LogIndex(1));
   listPeers = (): readonly PeerId[] => {
     if (this.failure !== undefined) throw this.failure;
     return [A, B];
@@ -128,12 +129,13 @@ class RecordingNode implements AdministeredNode {
     this.#change('promoteLearner', peer, guard);
   claimOperator = (guard: ChangeGuard) => this.#change('claimOperator', guard);
   resetPeers = (voters: ReadonlySet<PeerId>) => this.#note('resetPeers', [...voters]);
+  bootstrap = (clusterId: string) => this.#note('bootstrap', clusterId);
   snapshot = () => this.#note('snapshot');
   vote = (electionTimeoutMs: number) => this.#note('vote', electionTimeoutMs);
   resetElectionTimeoutMs = () => this.#note('resetElectionTimeoutMs');
   transferLeadershipTo = (target: PeerId | 'any') => this.#note('transferLeadershipTo', target);
   readCommittedUserLog = () => Promise.resolve({ index: LogIndex(1), data: new Uint8Array() });
-  status = (): NodeStatus => STATUS;
+  status = (): NodeStatus => ({ ...STATUS, ...this.facts });
   enterReadonlyMode = () => this.#note('enterReadonlyMode');
   leaveReadonlyMode = () => this.#note('leaveReadonlyMode');
   readonly = (): boolean => false;
@@ -156,24 +158,46 @@ let node = new RecordingNode(A);
 const server = createGrpcServer();
 const disabledServer = createGrpcServer();
 const client = new CliServiceClient('127.0.0.1:21130', credentials.createInsecure());
+const secretServer = createGrpcServer();
+const secretClient = new CliServiceClient('127.0.0.1:21132', credentials.createInsecure());
+const SECRET = { current: () => 'open sesame 12345', accepts: (given: string) => given.length > 3 };
+let setAside: string[] = [];
 const disabledClient = new CliServiceClient('127.0.0.1:21131', credentials.createInsecure());
 
 beforeAll(async () => {
   const findNodes = (group: string): readonly RecordingNode[] => (group === 'g' ? nodes : []);
-  server.addService(CliServiceService, cliService({ findNodes, disabled: false }));
-  disabledServer.addService(CliServiceService, cliService({ findNodes, disabled: true }));
+  const joinFresh = (group: string, old: string) => {
+    setAside.push(`${group} ${old}`);
+    return Promise.resolve();
+  };
+  server.addService(
+    CliServiceService,
+    cliService({ findNodes, version: '1.2.3', disabled: false, joinFresh }),
+  );
+  secretServer.addService(
+    CliServiceService,
+    cliService({ findNodes, version: '1.2.3', disabled: false, secret: SECRET }),
+  );
+  disabledServer.addService(
+    CliServiceService,
+    cliService({ findNodes, version: '1.2.3', disabled: true }),
+  );
   await bindGrpcServer(server, '127.0.0.1:21130');
   await bindGrpcServer(disabledServer, '127.0.0.1:21131');
+  await bindGrpcServer(secretServer, '127.0.0.1:21132');
 });
 
 beforeEach(() => {
   node = new RecordingNode(A);
   nodes = [node];
+  setAside = [];
 });
 
 afterAll(async () => {
   client.close();
   disabledClient.close();
+  secretClient.close();
+  await closeGrpcServer(secretServer, { graceMs: 1_000, clock: systemClock });
   await closeGrpcServer(server, { graceMs: 1_000, clock: systemClock });
   await closeGrpcServer(disabledServer, { graceMs: 1_000, clock: systemClock });
 });
@@ -290,8 +314,105 @@ describe('CliService', () => {
     await expect(refused).rejects.toMatchObject({ code: 'EPERM', leader: B });
   });
 
+  it('asks a quorum before a linearizable status, and says when it cannot', async () => {
+    const ask = (linearizable: boolean) =>
+      answerTo((done) => client.getStatus({ groupId, linearizable }, done));
+    await ask(false);
+    expect(node.calls).toEqual([]);
+    await ask(true);
+    expect(node.calls).toEqual([['readIndex']]);
+    node.failure = new RaftError('EPERM', 'Not leader');
+    await expect(ask(true)).rejects.toMatchObject({ code: 'EPERM' });
+  });
+
+  it('bootstraps the named node and tells its incarnation', async () => {
+    const request = { groupId, peerId: A, clusterId: 'c1' };
+    const answer = await answerTo((done) => client.bootstrap(request, done));
+    expect(answer).toEqual({ incarnation: 'disk-a' });
+    expect(node.calls).toEqual([['bootstrap', 'c1']]);
+  });
+
+  describe('sets a disk aside', () => {
+    const others = {
+      ...STATUS.configuration,
+      configuration: { ...STATUS.configuration.configuration, voters: new Set([B]) },
+    };
+    const { learners, incarnations } = STATUS.configuration.configuration;
+    const stable = { voters: new Set([B]), learners, incarnations };
+    const without = { ...others, configuration: stable };
+    const follower = { state: 'follower' as const, leader: B };
+    const settled = { committedConfigurationIndex: LogIndex(7) };
+
+    it.each<[string, Partial<NodeStatus>]>([
+      ['that is no member', { ...follower, ...settled, configuration: without }],
+      ['that knows no leader', { state: 'follower', leader: undefined }],
+      ['that campaigns', { state: 'candidate', leader: undefined }],
+    ])('%s', async (_name, facts) => {
+      node.facts = facts;
+      const request = { groupId, peerId: A, oldIncarnation: 'disk-a' };
+      await answerTo((done) => client.joinFresh(request, done));
+      expect(setAside).toEqual(['g disk-a']);
+    });
+
+    it.each<[string, string, string, Partial<NodeStatus>]>([
+      ['another disk', 'ESTALE', 'disk-x', { state: 'follower', leader: undefined }],
+      ['a leader', 'EPERM', 'disk-a', { ...settled, configuration: without }],
+      ['a member', 'EPERM', 'disk-a', { ...follower, ...settled }],
+      [
+        'one that is leaving',
+        'EPERM',
+        'disk-a',
+        { ...follower, ...settled, configuration: others },
+      ],
+      ['one not surely removed', 'EPERM', 'disk-a', { ...follower, configuration: without }],
+    ])('but not %s: %s', async (_name, code, oldIncarnation, facts) => {
+      node.facts = facts;
+      const request = { groupId, peerId: A, oldIncarnation };
+      const answer = answerTo((done) => client.joinFresh(request, done));
+      await expect(answer).rejects.toMatchObject({ code, outcome: 'notProposed' });
+      expect(setAside).toEqual([]);
+    });
+  });
+
+  describe('with a secret', () => {
+    const withSecret = (text: string): Metadata => {
+      const metadata = new Metadata();
+      metadata.set('atomic-auth', text);
+      return metadata;
+    };
+
+    it('refuses who does not show it, before anything else', async () => {
+      const request = { groupId: 'absent', linearizable: false };
+      for (const metadata of [new Metadata(), withSecret('no')]) {
+        const failed = answerTo((done) => secretClient.getStatus(request, metadata, done));
+        await expect(failed).rejects.toMatchObject({
+          code: 'EACCES',
+          cause: { code: status.PERMISSION_DENIED },
+          message: expect.stringContaining('asks for its secret: give --auth_secret_file'),
+        });
+      }
+    });
+
+    it('serves who shows it', async () => {
+      const request = { groupId, linearizable: false };
+      const answer = answerTo<{ peerId: string }>((done) =>
+        secretClient.getStatus(request, withSecret('good'), done),
+      );
+      expect((await answer).peerId).toBe(A);
+    });
+
+    it('tells everybody who leads and who is a member: clients of the counters ask that', async () => {
+      const leader = answerTo((done) => secretClient.getLeader({ groupId }, done));
+      expect(await leader).toEqual({ leaderId: A, members: [A, B, C] });
+      const list = answerTo((done) => secretClient.listPeers({ groupId }, done));
+      expect(await list).toMatchObject({ peers: [A, B] });
+    });
+  });
+
   it('tells a status in full', async () => {
-    expect(await answerTo((done) => client.getStatus({ groupId }, done))).toMatchObject({
+    expect(
+      await answerTo((done) => client.getStatus({ groupId, linearizable: false }, done)),
+    ).toMatchObject({
       peerId: A,
       state: 'LEADER',
       leaderId: A,
@@ -305,6 +426,7 @@ describe('CliService', () => {
       committedConfigurationIndex: 6,
       fence: 3,
       formatVersion: 1,
+      version: '1.2.3',
       followers: [
         { peerId: B, voter: true, matchIndex: 41, nextIndex: 42, lastContactMs: 12 },
         { peerId: C, voter: false, incarnation: '', lastContactMs: -1, readonly: true },
@@ -319,7 +441,7 @@ describe('CliService', () => {
     await expect(change).rejects.toMatchObject({ code: 'EACCES' });
     expect(node.calls).toEqual([]);
     const leader = await answerTo((done) => disabledClient.getLeader({ groupId }, done));
-    expect(leader).toEqual({ leaderId: A });
+    expect(leader).toEqual({ leaderId: A, members: [A, B, C] });
   });
 });
 
@@ -366,7 +488,7 @@ describe('the node that CliService means', () => {
       answerTo((done) =>
         client.getLeader({ groupId, ...(peer !== undefined && { peerId: peer }) }, done),
       );
-    expect(await ask()).toEqual({ leaderId: A });
+    expect(await ask()).toEqual({ leaderId: A, members: [A, B, C] });
     await expect(ask(A1)).rejects.toMatchObject({ code: 'EAGAIN', message: 'Unknown leader' });
     nodes = [];
     await expect(ask()).rejects.toMatchObject({ code: 'ENOENT' });

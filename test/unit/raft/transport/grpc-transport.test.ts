@@ -1,11 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { MonotonicMs } from '../../../../server/raft/core/ids.ts';
 import { systemClock } from '../../../../server/raft/node/clock.ts';
+import { Dialer } from '../../../../server/raft/transport/dialer.ts';
 import { FrameEncoder } from '../../../../server/raft/transport/frame-encoder.ts';
 import { GrpcTransport } from '../../../../server/raft/transport/grpc-transport.ts';
 import { RAFT_SERVICE } from '../../../../server/raft/transport/raft-service-definition.ts';
+import type { SharedSecret } from '../../../../server/raft/transport/shared-secret.ts';
 import { TcpProxy } from '../../../support/tcp-proxy.ts';
 import {
   addressed,
@@ -406,5 +410,97 @@ describe('a stranger on the peer port', () => {
     const third = rawStream(21083);
     expect((await third.failure).details).toBe('too many peer streams');
     for (const { close } of [...streams, third]) close();
+  });
+});
+
+describe('GrpcTransport with a secret', () => {
+  const secret = (own: string, ...others: readonly string[]): SharedSecret => ({
+    current: () => own,
+    accepts: (given) => [own, ...others].includes(given),
+  });
+
+  it('talks to servers that show it, also while it is exchanged', async () => {
+    await using a = await TransportHost.start({ port: 21090, secret: secret('new', 'old') });
+    await using b = await TransportHost.start({ port: 21091, secret: secret('old', 'new') });
+    await beatUntil(a, b.peer, () => b.receiver.messages.length > 0);
+    await beatUntil(b, a.peer, () => a.receiver.messages.length > 0);
+  });
+
+  it.each([
+    ['none', undefined],
+    ['another one', secret('other')],
+  ])('takes nothing from a server with %s, which logs it once', async (_name, theirs) => {
+    // Each line may be repeated after some seconds: here they pass within milliseconds.
+    const clock = { ...systemClock, now: () => MonotonicMs(1_000 * performance.now()) };
+    await using a = await TransportHost.start({
+      ...{ port: 21092, clock },
+      ...(theirs !== undefined && { secret: theirs }),
+    });
+    await using b = await TransportHost.start({ port: 21093, secret: secret('right') });
+    await beatUntil(a, b.peer, () => (a.transport.counts().disconnected ?? 0) > 4);
+    expect(b.receiver.messages).toEqual([]);
+    expect(b.receiver.announcements).toEqual([]);
+    expect(a.logger.lines).toEqual([
+      expect.stringMatching(/^warn no connection to a server: .*PERMISSION_DENIED.*its secret/),
+    ]);
+    expect(b.logger.lines).toEqual(['warn refused a server: it does not know our secret']);
+  });
+
+  it('offers no files to who does not show it', async () => {
+    await using b = await TransportHost.start({ port: 21094, secret: secret('right') });
+    await using a = await TransportHost.start({ port: 21095 });
+    const from = { group: 'g', local: a.peer, peer: b.peer, copyId: 'c' };
+    const copy = a.transport.openCopy(from);
+    const { signal } = new AbortController();
+    await expect(copy.list(signal)).rejects.toMatchObject({ code: 'EACCES' });
+    const read = copy.read('file', 0, { bytesMax: 10, signal });
+    await expect(read).rejects.toMatchObject({ code: 'EACCES' });
+    copy.close();
+    await using c = await TransportHost.start({ port: 21096, secret: secret('right') });
+    const shown = c.transport.openCopy({ ...from, local: c.peer });
+    await expect(shown.list(signal)).rejects.toMatchObject({ code: 'ENOENT' });
+    shown.close();
+  });
+
+  it('finds a server where it speaks from while its name does not lead there', async () => {
+    const peer = peerId('moved.invalid:21098');
+    await using a = await TransportHost.start({ port: 21097, secret: secret('right') });
+    await using b = await TransportHost.start({ port: 21098, peer, secret: secret('right') });
+    await beatUntil(a, b.peer, () => (a.transport.counts().disconnected ?? 0) > 0);
+    expect(b.receiver.messages).toEqual([]);
+    await beatUntil(b, a.peer, () => a.receiver.messages.length > 0);
+    await beatUntil(a, b.peer, () => b.receiver.messages.length > 0);
+  });
+
+  it('believes no server about its place that it shares no secret with', async () => {
+    const peer = peerId('moved.invalid:21100');
+    await using a = await TransportHost.start({ port: 21099 });
+    await using b = await TransportHost.start({ port: 21100, peer });
+    await beatUntil(b, a.peer, () => a.receiver.messages.length > 0);
+    await beatUntil(a, b.peer, () => (a.transport.counts().disconnected ?? 0) > 2);
+    expect(b.receiver.messages).toEqual([]);
+  });
+
+  it('does not forget a new place because an attempt at the old one failed late', () => {
+    const dialer = new Dialer();
+    dialer.heard('a', '10.0.0.1');
+    const old = dialer.lastHeard('a');
+    dialer.heard('a', '10.0.0.2');
+    dialer.forget('a', old);
+    expect(dialer.lastHeard('a')).toBe('10.0.0.2');
+    dialer.forget('a', '10.0.0.2');
+    expect(dialer.lastHeard('a')).toBeUndefined();
+  });
+
+  it('tries both the place that a server spoke from and the one that its name leads to', async () => {
+    const server = createServer();
+    await once(server.listen(21103, '127.0.0.1'), 'listening');
+    const dialer = new Dialer();
+    dialer.heard('localhost', '127.9.9.9');
+    const reached = await new Promise((resolve) => {
+      dialer.knock({ host: 'localhost', port: 21103, reached: resolve, failed: resolve });
+    });
+    expect(reached).toBe('127.0.0.1');
+    server.close();
   });
 });
