@@ -2,6 +2,7 @@
 const PROGRAMS = {
   server: '../dist/server/main.js',
   client: '../dist/client/main.js',
+  operator: '../dist/operator/main.js',
 };
 
 const [name, ...args] = process.argv.slice(2);

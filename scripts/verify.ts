@@ -7,7 +7,7 @@ import { styleText } from 'node:util';
 type Check = { readonly name: string; readonly command: readonly [string, ...string[]] };
 type Result = { readonly passed: boolean; readonly output: string };
 
-const CODE = ['client', 'proto', 'scripts', 'server', 'test'];
+const CODE = ['client', 'operator', 'proto', 'scripts', 'server', 'test'];
 
 // The slow ones first: the rest fits beside them.
 const CHECKS: readonly Check[] = [

@@ -11,9 +11,10 @@ const TARGETS = {
   build: { program: 'node', args: ['scripts/build.ts'] },
   simulate: { program: 'node', args: ['test/simulation/main.ts'] },
   bench: { program: 'node', args: ['test/bench/main.ts'] },
-  'test:cluster': { program: 'jest', args: ['--config', 'jest.cluster.config.js'] },
+  'test:cluster': { program: 'node', args: ['test/cluster/run.ts'] },
   cluster: { program: 'node', args: ['test/cluster/main.ts'] },
   atomic: { program: 'node', args: ['client/main.ts'] },
+  'atomic-operator': { program: 'node', args: ['operator/main.ts'] },
   'atomic-server': { program: 'node', args: ['server/main.ts'] },
 };
 

@@ -1,0 +1,178 @@
+import { KubeConfig } from '@kubernetes/client-node';
+import { randomUUID } from 'node:crypto';
+import { ATOMIC_CLUSTER } from './api/atomic-cluster.ts';
+import { ClusterStores, clusterKeyOf } from './cluster/cluster-stores.ts';
+import type { AtomicClusterObject } from './cluster/kubernetes-objects.ts';
+import { ClusterReconciler } from './cluster/reconcile.ts';
+import { ApiClient, type KubernetesApi } from './controller/api-client.ts';
+import { systemClock } from './controller/clock.ts';
+import { Controller } from './controller/controller.ts';
+import { EventRecorder } from './controller/event-recorder.ts';
+import { HealthServer } from './controller/health-server.ts';
+import type { KubernetesObject, ResourceType } from './controller/kubernetes-object.ts';
+import { LeaderElection } from './controller/leader-election.ts';
+import type { Logger } from './controller/logger.ts';
+import { Manager } from './controller/manager.ts';
+import { createControllerMetrics, type ControllerMetrics } from './controller/metrics.ts';
+import type { Change, ObjectStore } from './controller/object-store.ts';
+import { Reflector } from './controller/reflector.ts';
+import { WorkQueue } from './controller/work-queue.ts';
+import type { OperatorOptions } from './flags.ts';
+import { OPERATOR } from './resources/names.ts';
+
+const CONTROLLER = 'atomiccluster';
+/** A cluster in trouble is looked at again at least this often. */
+const RETRY_MAX_MS = 30_000;
+const MANAGED = `app.kubernetes.io/managed-by=${OPERATOR}`;
+
+/**
+ * Runs the operator until `signal` fires.
+ *
+ * @throws LeadershipLost, or what a part failed with: the process must be replaced then.
+ */
+export async function runOperator(
+  options: OperatorOptions,
+  { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const metrics = createControllerMetrics();
+  const api = connect(metrics);
+  const stores = new ClusterStores({ clusterWide: options.namespace === '' });
+  const queue = new WorkQueue({
+    clock: systemClock,
+    maxDelayMs: RETRY_MAX_MS,
+    metrics: metrics.queue(CONTROLLER),
+  });
+  const reflectors = reflectorsOf({ api, stores, queue, options, metrics, logger });
+  const recorder = new EventRecorder({
+    ...{ api, clock: systemClock, logger, metrics: metrics.events },
+    reportingController: `atomicraft.dev/${OPERATOR}`,
+    reportingInstance: options.podName,
+    newSuffix: () => randomUUID().slice(0, 13),
+  });
+  const instance = `${options.podName}_${randomUUID()}`;
+  const manager = new Manager({
+    sources: reflectors,
+    workers: [controllerOf({ api, stores, queue, options, metrics, logger, recorder, instance })],
+    ...(options.leaderElect && {
+      election: electionOf({ api, options, metrics, logger, instance }),
+    }),
+    logger,
+  });
+  const health = new HealthServer({
+    ...{ live: reflectors, ready: [manager], metrics: metrics.text, logger },
+  });
+  await health.listen(options.healthPort);
+  try {
+    await manager.run(signal);
+    await recorder.flush();
+  } finally {
+    await health.close();
+  }
+}
+
+type Parts = {
+  readonly api: KubernetesApi;
+  readonly stores: ClusterStores;
+  readonly queue: WorkQueue;
+  readonly options: OperatorOptions;
+  readonly metrics: ControllerMetrics;
+  readonly logger: Logger;
+};
+
+/** As KUBECONFIG says, or as the service account of this pod. */
+function connect(metrics: ControllerMetrics): ApiClient {
+  const config = new KubeConfig();
+  config.loadFromDefault();
+  const server = config.getCurrentCluster()?.server ?? '';
+  return new ApiClient(config, metrics.requests(server.replace(/^https?:\/\//, '')));
+}
+
+function reflectorsOf(parts: Parts): readonly Reflector<KubernetesObject>[] {
+  const { api, stores, queue, options, metrics, logger } = parts;
+  const { namespace } = options;
+  const reflect = (
+    type: ResourceType,
+    store: ObjectStore<KubernetesObject>,
+    scope: {
+      readonly namespace?: string;
+      readonly labelSelector?: string;
+      readonly onChange?: (key: string, change: Change<KubernetesObject>) => void;
+    },
+  ): Reflector<KubernetesObject> => {
+    const { onChange, ...where } = scope;
+    return new Reflector({
+      ...{ api, type, store, clock: systemClock, random: Math.random, logger, ...where },
+      handlers: onChange === undefined ? [] : [onChange],
+      metrics: metrics.reflector(type.plural),
+    });
+  };
+  const inNamespace = namespace === '' ? {} : { namespace };
+  const enqueueOwner = (_: string, { old, current }: Change<KubernetesObject>): void => {
+    const object = current ?? old;
+    const key = object === undefined ? undefined : clusterKeyOf(object);
+    if (key !== undefined) queue.add(key);
+  };
+  return [
+    reflect(ATOMIC_CLUSTER, stores.clusters, {
+      ...inNamespace,
+      onChange: (key, change) => {
+        if (isAskedFor(change)) queue.add(key);
+      },
+    }),
+    ...stores
+      .owned()
+      .map(({ type, store }) =>
+        reflect(type, store, { ...inNamespace, labelSelector: MANAGED, onChange: enqueueOwner }),
+      ),
+    ...stores.clusterWide().map(({ type, store }) => reflect(type, store, {})),
+  ];
+}
+
+/** Our own writes of the status ask for nothing. */
+function isAskedFor({ old, current }: Change<AtomicClusterObject>): boolean {
+  if (old === undefined || current === undefined) return true;
+  const asked = ({ metadata }: AtomicClusterObject): string =>
+    JSON.stringify([metadata.generation, metadata.annotations, metadata.deletionTimestamp]);
+  return asked(old) !== asked(current);
+}
+
+function controllerOf({
+  api,
+  stores,
+  queue,
+  options,
+  metrics,
+  logger,
+  recorder,
+  instance,
+}: Parts & { readonly recorder: EventRecorder; readonly instance: string }): Controller {
+  const { image, workers } = options;
+  const clock = systemClock;
+  const reconciler = new ClusterReconciler({ api, stores, recorder, clock, instance, image });
+  return new Controller({
+    ...{ name: CONTROLLER, queue, workers, clock, logger },
+    reconcile: (key, context) => reconciler.reconcile(key, context),
+    newReconcileId: () => randomUUID().slice(0, 8),
+    metrics: metrics.controller(CONTROLLER),
+  });
+}
+
+function electionOf({
+  api,
+  options,
+  metrics,
+  logger,
+  instance,
+}: Pick<Parts, 'api' | 'options' | 'metrics' | 'logger'> & {
+  readonly instance: string;
+}): LeaderElection {
+  return new LeaderElection({
+    api,
+    lease: { namespace: options.leaseNamespace, name: options.leaseName },
+    identity: instance,
+    clock: systemClock,
+    random: Math.random,
+    logger,
+    metrics: metrics.election(options.leaseName),
+  });
+}

@@ -1,0 +1,83 @@
+import type { Fact, Observed, PodView, VoterView } from './observed.ts';
+import { hasLostDisk, podOf } from './plan/membership.ts';
+
+/** Facts that a plan acts on only after they have held for a while. */
+export const diskLostFact = (ordinal: number, incarnation: string): string =>
+  `diskLost:${String(ordinal)}:${incarnation}`;
+export const absentFact = (ordinal: number): string => `absent:${String(ordinal)}`;
+export const participatesFact = ({ ordinal, uid }: PodView): string =>
+  `participates:${String(ordinal)}:${uid}`;
+export const canaryFact = (revision: string): string => `canary:${revision}`;
+
+/** The facts that are seen in this pass. */
+export function factsSeen(observed: Omit<Observed, 'facts'>): ReadonlySet<string> {
+  const looked = { ...observed, facts: new Map<string, Fact>() };
+  return new Set([...groupFacts(looked), ...voterFacts(looked), ...rollFacts(looked)]);
+}
+
+/**
+ * How long each fact has held without a break. The memory is lost when the operator restarts: the
+ * waits then begin anew.
+ */
+export class FactMemory {
+  readonly #seen = new Map<string, { readonly sinceMs: number; passes: number }>();
+
+  /** Takes in one pass; `nowMs` is monotonic. */
+  note(seen: ReadonlySet<string>, nowMs: number): ReadonlyMap<string, Fact> {
+    for (const fact of this.#seen.keys()) if (!seen.has(fact)) this.#seen.delete(fact);
+    for (const fact of seen) {
+      const known = this.#seen.get(fact);
+      if (known === undefined) this.#seen.set(fact, { sinceMs: nowMs, passes: 1 });
+      else known.passes++;
+    }
+    return new Map(
+      [...this.#seen].map(([fact, { sinceMs, passes }]) => [
+        fact,
+        { heldMs: nowMs - sinceMs, passes },
+      ]),
+    );
+  }
+}
+
+function groupFacts({ group, fence, spec }: Observed): readonly string[] {
+  if (group === undefined) return spec.hibernate ? [] : ['noLeader'];
+  return fence !== undefined && group.fence > fence ? ['fenceLost'] : [];
+}
+
+function voterFacts(observed: Observed): readonly string[] {
+  return (observed.group?.voters ?? []).flatMap((voter) => {
+    const pod = podOf(observed, voter.ordinal);
+    if (pod === undefined || isNowhere(pod)) return absence(observed, voter);
+    const incarnation = pod.report?.incarnation ?? '';
+    return [
+      ...(voter.participating ? [participatesFact(pod)] : []),
+      ...(hasLostDisk(voter, pod) ? [diskLostFact(voter.ordinal, incarnation)] : []),
+    ];
+  });
+}
+
+/** Nothing of it can be running anywhere: no node has the pod. */
+function isNowhere({ node, report }: PodView): boolean {
+  return node === undefined && report === undefined;
+}
+
+/** The disk of a voter without a pod that runs was on a node that is gone. */
+function absence({ claims }: Observed, { ordinal, participating }: VoterView): readonly string[] {
+  const claim = claims.find((one) => one.ordinal === ordinal);
+  return !participating && claim?.nodeLost === true ? [absentFact(ordinal)] : [];
+}
+
+/** Pods of the newest revision run, or should, and not one of them takes part. */
+function rollFacts({ statefulSet, spec, pods, group }: Observed): readonly string[] {
+  const revision = statefulSet?.updateRevision;
+  if (revision === undefined || spec.hibernate) return [];
+  const voterAt = (ordinal: number) => group?.voters.find((voter) => voter.ordinal === ordinal);
+  // Others than voters say nothing about the template.
+  const updated = pods.filter(
+    (pod) =>
+      pod.revision === revision && (group === undefined || voterAt(pod.ordinal) !== undefined),
+  );
+  const works = ({ ordinal, report }: PodView): boolean =>
+    group === undefined ? report !== undefined : (voterAt(ordinal)?.participating ?? false);
+  return updated.length > 0 && !updated.some(works) ? [canaryFact(revision)] : [];
+}

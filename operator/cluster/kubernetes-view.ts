@@ -1,0 +1,97 @@
+import { ANNOTATIONS, ordinalOf } from '../resources/names.ts';
+import type {
+  ClaimObject,
+  ClusterObjects,
+  ContainerStatus,
+  PodObject,
+  StatefulSetObject,
+  VolumeObject,
+} from './kubernetes-objects.ts';
+import type { ClaimView, PodView, StatefulSetView } from './observed.ts';
+
+const HOSTNAME = 'kubernetes.io/hostname';
+/** Waiting for these passes by itself. */
+const NORMAL_WAITS = new Set(['ContainerCreating', 'PodInitializing']);
+
+export function statefulSetView(
+  object: StatefulSetObject | undefined,
+): StatefulSetView | undefined {
+  if (object === undefined) return undefined;
+  const { metadata, spec, status } = object;
+  // What an older generation led to says nothing about the template that was just applied.
+  const current = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+  return {
+    uid: metadata.uid ?? '',
+    replicas: spec?.replicas ?? 1,
+    templateHash: metadata.annotations?.[ANNOTATIONS.template] ?? '',
+    updateRevision: current ? status?.updateRevision : undefined,
+    deleting: metadata.deletionTimestamp !== undefined,
+  };
+}
+
+/** A pod without what only its server can say; undefined for pods that are no member's. */
+export function podView(name: string, pod: PodObject): Omit<PodView, 'report'> | undefined {
+  const { metadata, spec } = pod;
+  const ordinal = ordinalOf(name, metadata.name);
+  if (ordinal === undefined) return undefined;
+  return {
+    ordinal,
+    uid: metadata.uid ?? '',
+    revision: metadata.labels?.['controller-revision-hash'] ?? '',
+    ready: isTrue(pod, 'Ready'),
+    deleting: metadata.deletionTimestamp !== undefined,
+    node: spec?.nodeName,
+    trouble: troubleOf(pod),
+  };
+}
+
+export function claimView(
+  { cluster, volumes, nodes }: ClusterObjects,
+  claim: ClaimObject,
+): ClaimView | undefined {
+  const { metadata, spec, status } = claim;
+  const ordinal = ordinalOf(`data-${cluster.metadata.name}`, metadata.name);
+  if (ordinal === undefined) return undefined;
+  const volume = volumes?.get(spec?.volumeName ?? '');
+  return {
+    ordinal,
+    uid: metadata.uid ?? '',
+    bound: status?.phase === 'Bound',
+    deleting: metadata.deletionTimestamp !== undefined,
+    clusterId: metadata.annotations?.[ANNOTATIONS.clusterId],
+    quarantinedAt: metadata.annotations?.[ANNOTATIONS.quarantinedAt],
+    nodeLost: volume !== undefined && nodes !== undefined && isOnLostNode(volume, nodes),
+  };
+}
+
+function isTrue({ status }: PodObject, type: string): boolean {
+  return status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
+}
+
+/** Why a pod does not run, in the words of the scheduler or of the node. */
+function troubleOf(pod: PodObject): string | undefined {
+  const { conditions, containerStatuses } = pod.status ?? {};
+  const scheduled = conditions?.find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status === 'False') {
+    return `it cannot be scheduled: ${scheduled.message ?? 'no reason given'}`;
+  }
+  return waitOf(containerStatuses?.[0]);
+}
+
+function waitOf(container: ContainerStatus | undefined): string | undefined {
+  const { reason, message } = container?.state?.waiting ?? {};
+  if (reason === undefined || NORMAL_WAITS.has(reason)) return undefined;
+  return message === undefined ? reason : `${reason}: ${message}`;
+}
+
+/** A volume that only some nodes can use, none of which exists. */
+function isOnLostNode({ spec }: VolumeObject, nodes: ReadonlySet<string>): boolean {
+  const terms = spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
+  const hosts = terms.map(({ matchExpressions = [] }) =>
+    matchExpressions.find(({ key, operator }) => key === HOSTNAME && operator === 'In'),
+  );
+  return (
+    hosts.length > 0 &&
+    hosts.every((host) => host?.values !== undefined && !host.values.some((one) => nodes.has(one)))
+  );
+}

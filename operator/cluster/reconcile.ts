@@ -1,0 +1,276 @@
+import type { AtomicClusterSpec, AtomicClusterStatus } from '../api/atomic-cluster.ts';
+import { ATOMIC_CLUSTER } from '../api/atomic-cluster.ts';
+import type { KubernetesApi } from '../controller/api-client.ts';
+import { ApiError } from '../controller/api-error.ts';
+import type { Clock } from '../controller/clock.ts';
+import type { ReconcileContext, ReconcileResult } from '../controller/controller.ts';
+import type { EventRecorder } from '../controller/event-recorder.ts';
+import { apiVersionOf, type OwnerReference } from '../controller/kubernetes-object.ts';
+import { timestamp } from '../controller/kubernetes-time.ts';
+import { mergeConditions, writeStatus, type NewCondition } from '../controller/status-writer.ts';
+import { authSecretName, OPERATOR } from '../resources/names.ts';
+import { SECRETS } from '../resources/resource-types.ts';
+import type { Action, Plan } from './action.ts';
+import type { ClusterStores } from './cluster-stores.ts';
+import { unknownConditions } from './conditions.ts';
+import { factsSeen, FactMemory } from './evidence.ts';
+import { execute, StaleObservation } from './execute.ts';
+import type { AtomicClusterObject, ClusterObjects } from './kubernetes-objects.ts';
+import { maintain } from './maintain.ts';
+import { observe, type Observation } from './observe.ts';
+import type { Observed } from './observed.ts';
+import { plan } from './plan/plan.ts';
+import { Replicas } from './replicas.ts';
+import { statusOf, type ComputedStatus } from './status.ts';
+
+const LOOK_AGAIN_MS = 200;
+const RETRY_MS = 1_000;
+const NOTE_LENGTH_MAX = 500;
+
+/** What a reconciler is made of. */
+export type ReconcilerOptions = {
+  readonly api: KubernetesApi;
+  readonly stores: ClusterStores;
+  readonly recorder: Pick<EventRecorder, 'event'>;
+  readonly clock: Clock;
+  /** Unlike that of any other process that ever was. */
+  readonly instance: string;
+  /** The image of servers for which the spec names none. */
+  readonly image: { readonly repository: string; readonly tag: string };
+};
+
+/** What is remembered of a cluster from one pass to the next; losing it costs time only. */
+type Memory = {
+  readonly uid: string;
+  readonly facts: FactMemory;
+  readonly replicas: Replicas;
+  secret: string;
+  fence: number | undefined;
+};
+
+/** Brings AtomicClusters to what their specs ask for: observe, plan, execute, tell. */
+export class ClusterReconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #memories = new Map<string, Memory>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** One pass over the cluster with the key `namespace/name`. */
+  async reconcile(key: string, context: ReconcileContext): Promise<ReconcileResult> {
+    const cluster = this.#options.stores.clusters.get(key);
+    if (cluster === undefined) {
+      this.#forget(key);
+      return {};
+    }
+    try {
+      return await this.#pass(cluster, this.#memoryOf(key, cluster), context);
+    } catch (error) {
+      if (error instanceof StaleObservation || (error instanceof ApiError && error.isConflict)) {
+        context.logger.debug('looking again', { reason: error.message });
+        return { requeueAfterMs: LOOK_AGAIN_MS };
+      }
+      await this.#tellUnknown(cluster, error);
+      throw error;
+    }
+  }
+
+  async #pass(
+    cluster: AtomicClusterObject,
+    memory: Memory,
+    context: ReconcileContext,
+  ): Promise<ReconcileResult> {
+    const { api, stores, clock } = this.#options;
+    const objects = stores.objectsOf(cluster);
+    await this.#loadSecret(objects, memory);
+    const observation = await observe(objects, {
+      replicas: memory.replicas,
+      fence: memory.fence,
+      image: (spec, status) => this.#imageOf(spec, status),
+      now: clock.wallTime(),
+    });
+    const facts = memory.facts.note(factsSeen(observation), clock.now());
+    const observed = { ...observation, facts };
+    let next = plan(observed);
+    context.signal.throwIfAborted();
+    const owner = ownerOf(cluster);
+    if (!observed.deleting && !observed.spec.paused) {
+      await maintain(observed, { api, stores, objects, owner });
+      next = await this.#act(observation, next, { memory, objects, owner, context });
+    }
+    await this.#tell(cluster, observed, next);
+    return { requeueAfterMs: next.requeueAfterMs };
+  }
+
+  /** Carries the action out; what is refused for a reason is told and tried again. */
+  async #act(
+    observation: Observation,
+    next: Plan,
+    pass: {
+      readonly memory: Memory;
+      readonly objects: ClusterObjects;
+      readonly owner: OwnerReference;
+      readonly context: ReconcileContext;
+    },
+  ): Promise<Plan> {
+    const { action } = next;
+    if (action === undefined) return next;
+    const { memory, objects, owner, context } = pass;
+    const { cluster, statefulSet } = objects;
+    const { logger } = context;
+    logger.info(action.type, { ...flat(action), operation: next.operation?.type });
+    try {
+      await execute(action, observation, {
+        ...{ api: this.#options.api, instance: this.#options.instance, owner },
+        replicas: memory.replicas,
+        fenceClaimed: (fence) => {
+          memory.fence = fence;
+        },
+        resourceVersions: {
+          cluster: cluster.metadata.resourceVersion,
+          statefulSet: statefulSet?.metadata.resourceVersion,
+        },
+      });
+    } catch (error) {
+      if (error instanceof StaleObservation || !(error instanceof Error)) throw error;
+      logger.warn(`${action.type} did not succeed`, { error: error.message });
+      this.#event(cluster, action, { type: 'Warning', note: error.message });
+      return refusedPlan(next, error);
+    }
+    this.#event(cluster, action, { type: 'Normal', note: next.operation?.message ?? action.type });
+    return next;
+  }
+
+  #event(
+    cluster: AtomicClusterObject,
+    action: Action,
+    { type, note }: { readonly type: 'Normal' | 'Warning'; readonly note: string },
+  ): void {
+    const name = action.type.replace(/^./, (letter) => letter.toUpperCase());
+    this.#options.recorder.event({
+      regarding: { apiVersion: apiVersionOf(ATOMIC_CLUSTER), kind: 'AtomicCluster', ...cluster },
+      type,
+      reason: type === 'Normal' ? name : `${name}Failed`,
+      action: name,
+      note: note.slice(0, NOTE_LENGTH_MAX),
+    });
+  }
+
+  async #tell(cluster: AtomicClusterObject, observed: Observed, next: Plan): Promise<void> {
+    const version = observed.spec.version ?? observed.status.version ?? this.#options.image.tag;
+    await this.#write(cluster, { ...statusOf(observed, next), version }, observed.generation);
+  }
+
+  /** Whoever could not look must not go on saying that all is well. */
+  async #tellUnknown(cluster: AtomicClusterObject, error: unknown): Promise<void> {
+    const message = error instanceof Error ? error.message : String(error);
+    const unknown = unknownConditions(message.slice(0, NOTE_LENGTH_MAX));
+    const kept = (cluster.status?.conditions ?? []).filter(
+      ({ type }) => !unknown.some((one) => one.type === type),
+    );
+    const { generation = 0 } = cluster.metadata;
+    try {
+      await this.#write(
+        cluster,
+        { ...cluster.status, conditions: [...unknown, ...kept] },
+        generation,
+      );
+    } catch {
+      // The error that led here is the one to be told.
+    }
+  }
+
+  async #write(
+    cluster: AtomicClusterObject,
+    status: Omit<ComputedStatus, 'conditions'> & { readonly conditions: readonly NewCondition[] },
+    generation: number,
+  ): Promise<void> {
+    const now = timestamp(this.#options.clock.wallTime());
+    const current = status.conditions.map((one) => ({ observedGeneration: generation, ...one }));
+    const conditions = mergeConditions(cluster.status?.conditions ?? [], current, now);
+    await writeStatus(this.#options.api, {
+      type: ATOMIC_CLUSTER,
+      object: cluster,
+      status: { ...status, conditions: [...conditions] } satisfies AtomicClusterStatus,
+      fieldManager: `${OPERATOR}-status`,
+    });
+  }
+
+  async #loadSecret({ cluster, statefulSet }: ClusterObjects, memory: Memory): Promise<void> {
+    if (memory.secret !== '' || statefulSet === undefined) return;
+    const { namespace, name } = cluster.metadata;
+    type Secret = Parameters<KubernetesApi['create']>[1] & {
+      readonly data?: Readonly<Record<string, string>>;
+    };
+    const key = { ...(namespace !== undefined && { namespace }), name: authSecretName(name) };
+    const secret = await this.#options.api.get<Secret>(SECRETS, key);
+    const text = Buffer.from(secret?.data?.['secret'] ?? '', 'base64').toString('utf8');
+    memory.secret = text.split('\n')[0]?.trim() ?? '';
+  }
+
+  #imageOf({ image, version }: AtomicClusterSpec, status: AtomicClusterStatus): string {
+    const { repository, tag } = this.#options.image;
+    return `${image.repository ?? repository}:${version ?? status.version ?? tag}`;
+  }
+
+  #memoryOf(key: string, cluster: AtomicClusterObject): Memory {
+    const uid = cluster.metadata.uid ?? '';
+    const known = this.#memories.get(key);
+    if (known?.uid === uid) return known;
+    this.#forget(key);
+    const memory: Memory = {
+      uid,
+      facts: new FactMemory(),
+      replicas: new Replicas(() => memory.secret),
+      secret: '',
+      fence: undefined,
+    };
+    this.#memories.set(key, memory);
+    return memory;
+  }
+
+  #forget(key: string): void {
+    this.#memories.get(key)?.replicas[Symbol.dispose]();
+    this.#memories.delete(key);
+  }
+}
+
+function ownerOf({ metadata }: AtomicClusterObject): OwnerReference {
+  return {
+    apiVersion: apiVersionOf(ATOMIC_CLUSTER),
+    kind: ATOMIC_CLUSTER.kind,
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    controller: true,
+    blockOwnerDeletion: true,
+  };
+}
+
+/** What the API server refuses for good, a person must mend; all else passes. */
+function refusedPlan(next: Plan, error: Error): Plan {
+  const { operation, stalled } = next;
+  const rest = {
+    ...(operation && { operation }),
+    ...(stalled && { stalled }),
+    requeueAfterMs: RETRY_MS,
+  };
+  const type = next.operation?.type ?? 'Repair';
+  if (isRefusedForGood(next, error))
+    return { ...rest, stalled: { reason: 'Refused', message: error.message } };
+  const before = next.operation === undefined ? '' : `${next.operation.message}; `;
+  return { ...rest, operation: { type, message: `${before}${error.message}` } };
+}
+
+/** An object that Kubernetes does not want: a person must change the spec, or the permissions. */
+function isRefusedForGood({ action }: Plan, error: Error): error is ApiError {
+  if (!(error instanceof ApiError)) return false;
+  const applies = action?.type === 'createStatefulSet' || action?.type === 'applyTemplate';
+  return error.code === 403 || (applies && (error.code === 400 || error.code === 422));
+}
+
+/** The fields of an action as a log has them. */
+function flat(action: Action): Readonly<Record<string, string>> {
+  const fields = Object.entries(action).filter(([name]) => name !== 'type');
+  return Object.fromEntries(fields.map(([name, value]) => [name, String(value)]));
+}
