@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { startBed, stopBed } from './bed/bed.ts';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { PRODUCT_IMAGE } from './bed/images.ts';
 import { eventually } from './bed/wait.ts';
 import { apply, kubectl } from './support/kubectl.ts';
 
-const NODES = 3;
 const NAMESPACE = 'counters';
 const PEERS = [0, 1, 2].map((at) => `counters-${String(at)}.counters-peer.${NAMESPACE}.svc:8300`);
 const CLIENT = ['/usr/bin/node', '/app/deploy/entrypoint.mjs', 'client'];
@@ -94,16 +92,9 @@ const client = (pod: string, ...args: readonly string[]): Promise<string> =>
 const ready = (): Promise<string> =>
   kubectl('get', 'statefulset', 'counters', '-n', NAMESPACE, '-o=jsonpath={.status.readyReplicas}');
 
-beforeAll(async () => {
-  await stopBed();
-  await startBed(NODES, (line) => {
-    process.stderr.write(`${line}\n`);
-  });
-}, 1_800_000);
-
 afterAll(async () => {
-  await stopBed();
-}, 60_000);
+  await kubectl('delete', 'namespace', NAMESPACE);
+}, 120_000);
 
 describe('a cluster of three nodes', () => {
   it('runs a group of three servers of the restricted kind, one on each node', async () => {

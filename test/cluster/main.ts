@@ -35,22 +35,28 @@ program
     await stopBed();
   });
 
-program
-  .command('kubectl')
-  .description('Run kubectl as its administrator.')
-  .allowUnknownOption()
-  .helpOption(false)
-  .argument('[arguments...]')
-  .action(() => {
-    // As typed: the parser would take away the `--` that exec needs.
-    const args = process.argv.slice(process.argv.indexOf('kubectl') + 1);
-    const programs = runningPrograms();
-    if (programs === undefined)
-      throw new Error('no test cluster runs; start one: npm run cluster:up');
-    const kubectl = [join(programs, 'kubectl'), `--kubeconfig=${ADMIN_KUBECONFIG}`, ...args];
-    const [command = '', ...rest] = inNamespace(CONTROL_PLANE_NAMESPACE, kubectl);
-    process.exitCode = spawnSync(command, rest, { stdio: 'inherit' }).status ?? 1;
-  });
+for (const name of ['kubectl', 'helm']) {
+  program
+    .command(name)
+    .description(`Run ${name} as its administrator.`)
+    .allowUnknownOption()
+    .helpOption(false)
+    .argument('[arguments...]')
+    .action(() => {
+      // As typed: the parser would take away the `--` that kubectl exec needs.
+      runAsAdministrator(name, process.argv.slice(process.argv.indexOf(name) + 1));
+    });
+}
+
+function runAsAdministrator(name: string, args: readonly string[]): void {
+  const programs = runningPrograms();
+  if (programs === undefined)
+    throw new Error('no test cluster runs; start one: npm run cluster:up');
+  const inside = inNamespace(CONTROL_PLANE_NAMESPACE, [join(programs, name), ...args]);
+  const [command = '', ...rest] = inside;
+  const env = { ...process.env, KUBECONFIG: ADMIN_KUBECONFIG };
+  process.exitCode = spawnSync(command, rest, { stdio: 'inherit', env }).status ?? 1;
+}
 
 await program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`cluster: ${error instanceof Error ? error.message : String(error)}\n`);

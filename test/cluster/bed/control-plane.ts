@@ -5,6 +5,7 @@ import { run } from './command.ts';
 import { startDaemon } from './daemon.ts';
 import { inNamespace } from './network.ts';
 import { ADMIN_KUBECONFIG, PKI_FOLDER, RUN_FOLDER } from './paths.ts';
+import { storageClassObjects } from './storage-classes.ts';
 import { eventually } from './wait.ts';
 
 /** How soon pods leave a node that is gone: short, so that tests of it are. */
@@ -26,6 +27,11 @@ export async function startControlPlane(programs: string): Promise<void> {
   start('kube-controller-manager', controllerFlags());
   start('kube-scheduler', [...kubeconfigFlags('scheduler'), '--leader-elect=false']);
   await kubectl(programs, ['apply', '-f', '-'], JSON.stringify(dnsPermissions()));
+  const classes = { apiVersion: 'v1', kind: 'List', items: storageClassObjects() };
+  await kubectl(programs, ['apply', '-f', '-'], JSON.stringify(classes));
+  const provisioner = [process.execPath, join(import.meta.dirname, 'volume-provisioner.ts')];
+  const KUBECONFIG = ADMIN_KUBECONFIG;
+  startDaemon('provisioner', inNamespace(CONTROL_PLANE_NAMESPACE, provisioner), { KUBECONFIG });
   const corefile = join(RUN_FOLDER, 'Corefile');
   writeFileSync(corefile, dnsConfiguration());
   start('coredns', ['-conf', corefile]);

@@ -28,7 +28,13 @@ const PROJECT = resolve(import.meta.dirname, '../../..');
 /** Name lookups load these at run time: no program lists them. */
 const NAME_SERVICE_LIBRARIES = ['libnss_dns.so.2', 'libnss_files.so.2', 'libresolv.so.2'];
 /** What a person needs inside a container to look around. */
-const SHELL_TOOLS = ['sh', 'cat', 'ls', 'ps', 'nslookup', 'sleep', 'wget'];
+const SHELL_TOOLS = [
+  ...['sh', 'cat', 'ls', 'ps', 'nslookup', 'sleep', 'wget'],
+  ...['rm', 'kill', 'du', 'find'],
+];
+
+/** The client by its name, for people inside a container. */
+const ATOMIC = '#!/bin/sh\nexec /usr/bin/node /app/deploy/entrypoint.mjs client "$@"\n';
 
 /** Packs every image that the bed's pods run. */
 export async function packImages(programs: string): Promise<void> {
@@ -54,6 +60,7 @@ async function fillProductImage(root: string): Promise<void> {
   await copyProgram(process.execPath, join(root, 'usr/bin/node'), root);
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
   for (const tool of SHELL_TOOLS) symlinkSync('busybox', join(root, 'bin', tool));
+  writeFileSync(join(root, 'usr/bin/atomic'), ATOMIC, { mode: 0o755 });
   writeFileSync(join(root, 'etc/passwd'), 'nonroot:x:65532:65532::/app:/bin/sh\n');
   writeFileSync(join(root, 'etc/group'), 'nonroot:x:65532:\n');
   writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files dns\n');

@@ -22,7 +22,7 @@ export async function requireBed(print: (line: string) => void): Promise<void> {
   if (process.platform !== 'linux') missing.push('Linux');
   if (process.getuid?.() !== 0) missing.push('root: run it with sudo');
   if (!(await succeeds('go', ['version']))) {
-    missing.push('Go 1.24 or newer: see https://go.dev/doc/install');
+    missing.push('Go 1.26 or newer: see https://go.dev/doc/install');
   }
   if (missing.length === 0) await installPackages(print, missing);
   if (missing.length === 0) return;

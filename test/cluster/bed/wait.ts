@@ -8,8 +8,12 @@ const HANG_GUARD_MS = 120_000;
  *
  * @throws Error with `what` when it never does.
  */
-export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + HANG_GUARD_MS;
+export async function eventually(
+  what: string,
+  holds: () => Promise<boolean>,
+  hangGuardMs = HANG_GUARD_MS,
+): Promise<void> {
+  const end = performance.now() + hangGuardMs;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`never happened: ${what}`);
     await pause(LOOK_EVERY_MS);
