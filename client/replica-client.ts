@@ -5,6 +5,7 @@ import {
   type ChangeGuard,
   type GetStatusResponse,
 } from '../proto/gen/raft/v1/cli.ts';
+import { SECRET_METADATA } from '../server/raft/transport/secret-file.ts';
 import { CHANNEL_OPTIONS } from './connection-pool.ts';
 import { MembershipError } from './membership-error.ts';
 
@@ -95,7 +96,7 @@ export class ReplicaClient implements Disposable {
     start: (metadata: Metadata, options: Options, answer: Answer<T>) => ClientUnaryCall,
   ): Promise<T> {
     const metadata = new Metadata();
-    metadata.set('atomic-auth', this.#authSecret());
+    metadata.set(SECRET_METADATA, this.#authSecret());
     return new Promise((resolve, reject) => {
       start(metadata, { deadline: Date.now() + timeoutMs }, (error, response) => {
         if (error === null) resolve(response);

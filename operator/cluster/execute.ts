@@ -94,26 +94,22 @@ async function carryOut(action: Action, seen: Observation, tools: ExecutionTools
   return changeStatefulSet(action, seen, tools);
 }
 
-type ServerAction = ActionOf<
-  'bootstrap' | 'claimFence' | 'joinFresh' | 'changePeers' | 'transferLeader'
->;
-type PodOrClaimAction = ActionOf<
-  'evictPod' | 'deletePod' | 'quarantineClaim' | 'releaseClaim' | 'deleteClaim'
->;
-
-const SERVER_ACTIONS: ReadonlySet<Action['type']> = new Set<ServerAction['type']>([
+const SERVER_ACTIONS = [
   ...(['bootstrap', 'claimFence', 'joinFresh', 'changePeers', 'transferLeader'] as const),
-]);
-const POD_OR_CLAIM_ACTIONS: ReadonlySet<Action['type']> = new Set<PodOrClaimAction['type']>([
+];
+const POD_OR_CLAIM_ACTIONS = [
   ...(['evictPod', 'deletePod', 'quarantineClaim', 'releaseClaim', 'deleteClaim'] as const),
-]);
+];
+
+type ServerAction = ActionOf<(typeof SERVER_ACTIONS)[number]>;
+type PodOrClaimAction = ActionOf<(typeof POD_OR_CLAIM_ACTIONS)[number]>;
 
 function isServerAction(action: Action): action is ServerAction {
-  return SERVER_ACTIONS.has(action.type);
+  return SERVER_ACTIONS.some((type) => type === action.type);
 }
 
 function isPodOrClaimAction(action: Action): action is PodOrClaimAction {
-  return POD_OR_CLAIM_ACTIONS.has(action.type);
+  return POD_OR_CLAIM_ACTIONS.some((type) => type === action.type);
 }
 
 type ActionOf<T extends Action['type']> = Extract<Action, { readonly type: T }>;
@@ -174,11 +170,8 @@ async function rollBack(
   const template = kept?.data?.spec?.template;
   if (template === undefined) throw new Error(`the revision ${revision} does not exist any more`);
   const { metadata, spec } = template;
-  const object = statefulSet(
-    { ...seen, image: '' },
-    { metadata, spec },
-    { hash: `rolled-back-to-${revision}`, owner },
-  );
+  const hash = `rolled-back-to-${revision}`;
+  const object = statefulSet(seen, { metadata, spec }, { hash, owner });
   await api.apply(STATEFUL_SETS, object, { fieldManager: OPERATOR });
 }
 
@@ -261,8 +254,7 @@ async function changePodOrClaim(
 }
 
 function wholeStatefulSet(seen: Observation, owner: OwnerReference) {
-  const source = { ...seen, image: '' };
-  return statefulSet(source, seen.template, { hash: seen.templateHash, owner });
+  return statefulSet(seen, seen.template, { hash: seen.templateHash, owner });
 }
 
 /** The secret of peers and administrators: drawn once, never shown in a log. */

@@ -91,7 +91,7 @@ export function templateHash(template: PodTemplate): string {
  * this never starts or stops a pod.
  */
 export function statefulSet(
-  { namespace, name, spec }: PodSource,
+  { namespace, name, spec }: Omit<PodSource, 'image'>,
   template: PodTemplate,
   { hash, owner }: { readonly hash: string; readonly owner: OwnerReference },
 ): KubernetesObject & { readonly spec: Readonly<Record<string, unknown>> } {

@@ -24,6 +24,16 @@ export function decidesWithout(
   return others.length >= quorumOf(voters);
 }
 
+/** The one with the longest log. */
+export function bestOf(
+  voters: readonly { readonly ordinal: number; readonly matchIndex: number }[],
+): number | undefined {
+  const [first, ...others] = voters;
+  if (first === undefined) return undefined;
+  return others.reduce((best, one) => (one.matchIndex > best.matchIndex ? one : best), first)
+    .ordinal;
+}
+
 export function podOf({ pods }: Observed, ordinal: number): PodView | undefined {
   return pods.find((pod) => pod.ordinal === ordinal);
 }

@@ -2,7 +2,7 @@ import { durationMs } from '../../api/duration.ts';
 import type { Action, Plan } from '../action.ts';
 import { canaryFact, participatesFact } from '../evidence.ts';
 import type { GroupView, Observed, PodView, StatefulSetView } from '../observed.ts';
-import { decidesWithout, participating, podOf, voterOf } from './membership.ts';
+import { bestOf, decidesWithout, participating, podOf, voterOf } from './membership.ts';
 import { isBroken } from './presence.ts';
 import { gate, LOOK_LATER_MS, LOOK_SOON_MS } from './waiting.ts';
 
@@ -159,11 +159,10 @@ function unsettled(observed: Observed, ordinal: number, revision: string): strin
 
 function planLeader(observed: Observed, group: GroupView, revision: string): Plan {
   const heirs = participating(group).filter(({ ordinal }) => {
-    const pod = observed.pods.find((one) => one.ordinal === ordinal);
-    return ordinal !== group.leader && pod?.revision === revision;
+    return ordinal !== group.leader && podOf(observed, ordinal)?.revision === revision;
   });
   const heir = bestOf(heirs);
-  const leader = observed.pods.find(({ ordinal }) => ordinal === group.leader);
+  const leader = group.leader === undefined ? undefined : podOf(observed, group.leader);
   if (heir === undefined && leader !== undefined) return planRestart(observed, leader, 'deletePod');
   if (heir === undefined) return gate('Roll', 'waiting for the pod of the leader');
   const message = `leadership moves to ${observed.name}-${String(heir)}, which is up to date`;
@@ -172,16 +171,6 @@ function planLeader(observed: Observed, group: GroupView, revision: string): Pla
     operation: { type: 'Roll', message },
     requeueAfterMs: LOOK_SOON_MS,
   };
-}
-
-/** The one with the longest log. */
-export function bestOf(
-  voters: readonly { readonly ordinal: number; readonly matchIndex: number }[],
-): number | undefined {
-  const [first, ...others] = voters;
-  if (first === undefined) return undefined;
-  return others.reduce((best, one) => (one.matchIndex > best.matchIndex ? one : best), first)
-    .ordinal;
 }
 
 function planRestart(

@@ -1,7 +1,6 @@
 import type { Action, Plan } from '../action.ts';
 import type { GroupView, Observed, PodView } from '../observed.ts';
-import { decidesWithout, participating, podOf, quorumOf } from './membership.ts';
-import { bestOf } from './roll.ts';
+import { afterLast, bestOf, decidesWithout, participating, podOf, quorumOf } from './membership.ts';
 import { gate, LOOK_SOON_MS, waiting } from './waiting.ts';
 
 /** Groups of one or two voters have nobody to spare: newcomers are caught up first anyway. */
@@ -35,7 +34,7 @@ function planGrowth(observed: Observed, group: GroupView, fence: number): Plan {
     const text = `only ${String(healthy)} of ${String(present.length)} voters take part`;
     return gate('ScaleUp', `${text}: waiting for a quorum of ${String(next)}`);
   }
-  const pods = Math.max(...present, ...newcomers) + 1;
+  const pods = afterLast([...present, ...newcomers]);
   const operation = { type: 'ScaleUp', message: `adding ${names(name, newcomers)}` } as const;
   if ((statefulSet?.replicas ?? 0) < pods) {
     const action = { type: 'setReplicas', replicas: pods } as const;
@@ -146,7 +145,7 @@ function planGap(observed: Observed, group: GroupView, fence: number): Plan | un
 
 /** Pods beyond the members end: their peers have left, or never came in. */
 function planSurplusPods({ statefulSet, name }: Observed, group: GroupView): Plan | undefined {
-  const needed = Math.max(...group.voters.map(({ ordinal }) => ordinal)) + 1;
+  const needed = afterLast(group.voters.map(({ ordinal }) => ordinal));
   if (statefulSet === undefined || statefulSet.replicas <= needed) return undefined;
   return {
     action: { type: 'setReplicas', replicas: needed },
