@@ -1,16 +1,13 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals';
-import { setTimeout as pause } from 'node:timers/promises';
-import { createPrng } from '../../server/raft/core/prng.ts';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ClusterUnderTest } from './support/cluster-under-test.ts';
 import { installDefinition } from './support/install.ts';
+import { killing } from './support/killing.ts';
 import { apply, restrictedNamespace } from './support/kubectl.ts';
 import { startLoadPod, underLoad } from './support/load.ts';
 import { OperatorProcess } from './support/operator-process.ts';
 
 const NAMESPACE = 'faults-test';
 const MINUTES = 60_000;
-/** How long an operator lives between two kills, at most. */
-const LIFE_MAX_MS = 4_000;
 
 const cluster = new ClusterUnderTest(NAMESPACE);
 const operators = [new OperatorProcess('operator-a'), new OperatorProcess('operator-b')] as const;
@@ -18,26 +15,80 @@ const [operator, other] = operators;
 
 const spec = { replicas: 3 };
 
-/** Kills the operator again and again, at moments that the seed decides, while `work` goes on. */
-async function killing(seed: number, kills: number, work: () => Promise<void>): Promise<void> {
-  const prng = createPrng(seed);
-  const killer = async (): Promise<void> => {
-    for (let kill = 0; kill < kills; kill++) {
-      await pause(500 + prng.next() * LIFE_MAX_MS);
-      await operator.kill();
-      operator.start();
-    }
-  };
-  await Promise.all([work(), killer()]);
+type Operation = {
+  readonly name: string;
+  readonly kills: number;
+  /** What a user does or a fault is, up to the moment when all is well again. */
+  readonly work: () => Promise<void>;
+};
+
+async function scaleTo(...sizes: readonly number[]): Promise<void> {
+  for (const replicas of sizes) {
+    await cluster.scale(replicas);
+    await cluster.ready(replicas);
+  }
 }
+
+async function rollTo(version: string): Promise<void> {
+  await cluster.patch({ version });
+  await cluster.eventually(`all run ${version}`, async () => {
+    const images = await cluster.kubectl(
+      ...['get', 'pods', '-l', 'atomicraft.dev/cluster=counters'],
+      '-o=jsonpath={.items[*].spec.containers[0].image}',
+    );
+    return images.split(' ').filter((image) => image.endsWith(`:${version}`)).length === 3;
+  });
+  await cluster.ready(3);
+}
+
+async function deleteLeader(): Promise<void> {
+  await cluster.kubectl('delete', 'pod', await cluster.leader(), '--wait=true');
+  await cluster.ready(3);
+}
+
+async function replaceDisk(): Promise<void> {
+  const before = await cluster.incarnation(1);
+  await cluster.kubectl('exec', 'counters-1', '--', 'rm', '-rf', '/data/atomic');
+  await cluster.kill('counters-1', 'KILL');
+  await cluster.replaced(1, before);
+}
+
+async function sleepAndWake(): Promise<void> {
+  await cluster.patch({ hibernate: true });
+  await cluster.conditionIs('Hibernated', 'True/Hibernated');
+  await cluster.patch({ hibernate: false });
+  await cluster.ready(3);
+}
+
+async function createAgain(): Promise<void> {
+  const { clusterID = '' } = await cluster.status();
+  await cluster.kubectl('delete', 'ac', cluster.name, '--wait=true');
+  await cluster.eventually('the pods are gone', async () => {
+    const label = `atomicraft.dev/cluster=${cluster.name}`;
+    return (await cluster.kubectl('get', 'pods', '-l', label, '-o=name')) === '';
+  });
+  await cluster.apply(spec, { 'atomicraft.dev/adopt-cluster-id': clusterID });
+  await cluster.ready(3);
+}
+
+const UNDER_LOAD: readonly Operation[] = [
+  { name: 'scales up and down', kills: 4, work: () => scaleTo(5, 3) },
+  { name: 'rolls', kills: 4, work: () => rollTo('bed-next') },
+  { name: 'rolls back', kills: 2, work: () => rollTo('bed') },
+  { name: 'meets a deleted leader', kills: 2, work: deleteLeader },
+  { name: 'replaces a lost disk', kills: 2, work: replaceDisk },
+];
+
+/** Nobody is served meanwhile. */
+const AT_REST: readonly Operation[] = [
+  { name: 'sends the cluster to sleep and wakes it', kills: 2, work: sleepAndWake },
+  { name: 'creates the cluster again on its old disks', kills: 2, work: createAgain },
+];
 
 beforeAll(async () => {
   await installDefinition();
   await apply(restrictedNamespace(NAMESPACE));
   operator.start();
-  await cluster.apply(spec);
-  await cluster.ready(3);
-  await startLoadPod(cluster);
 }, 5 * MINUTES);
 
 afterAll(async () => {
@@ -45,45 +96,45 @@ afterAll(async () => {
   for (const one of operators) await one.stop();
 }, 5 * MINUTES);
 
-describe('an operator that is killed', () => {
+describe('an operator that is killed again and again', () => {
   it(
-    'twice and more while it scales up and down leaves nothing half done',
+    'while it creates a cluster leaves nothing half done',
     async () => {
-      await underLoad(cluster, 'kills while scaling', async () => {
-        await killing(1, 6, async () => {
-          for (const replicas of [5, 3]) {
-            await cluster.scale(replicas);
-            await cluster.ready(replicas);
-          }
-        });
+      await killing(operator, { seed: 20, kills: 3 }, async () => {
+        await cluster.apply(spec);
+        await cluster.ready(3);
+      });
+      expect(await cluster.client('counters-0', 'exchange', '7', '42')).toBe('0');
+      await startLoadPod(cluster);
+    },
+    10 * MINUTES,
+  );
+
+  it.each(UNDER_LOAD.map((operation, at) => ({ ...operation, seed: at + 1 })))(
+    'while it $name leaves nothing half done, and clients are served',
+    async ({ name, seed, kills, work }) => {
+      await underLoad(cluster, `kills while it ${name}`, async () => {
+        await killing(operator, { seed, kills }, work);
       });
       await cluster.ready(3);
     },
     10 * MINUTES,
   );
 
-  it(
-    'twice and more while it rolls leaves nothing half done',
-    async () => {
-      await underLoad(cluster, 'kills while rolling', async () => {
-        await killing(2, 6, async () => {
-          await cluster.patch({ version: 'bed-next' });
-          await cluster.eventually('all run the new version', async () => {
-            const images = await cluster.kubectl(
-              ...['get', 'pods', '-l', 'atomicraft.dev/cluster=counters'],
-              '-o=jsonpath={.items[*].spec.containers[0].image}',
-            );
-            return images.split(' ').filter((image) => image.endsWith(':bed-next')).length === 3;
-          });
-          await cluster.ready(3);
-        });
-      });
+  it.each(AT_REST.map((operation, at) => ({ ...operation, seed: at + 31 })))(
+    'while it $name leaves nothing half done',
+    async ({ seed, kills, work }) => {
+      await killing(operator, { seed, kills }, work);
+      await cluster.ready(3);
+      expect(await cluster.valueOf('7')).toBe('42');
     },
     10 * MINUTES,
   );
+});
 
+describe('two operators', () => {
   it(
-    'works beside another one that nobody told of it: each change is made once',
+    'that do not know of each other make each change once',
     async () => {
       const alone = new OperatorProcess('operator-without-lease', ['--no-leader-elect']);
       alone.start();
@@ -95,23 +146,18 @@ describe('an operator that is killed', () => {
       } finally {
         await alone.stop();
       }
-      await cluster.scale(3);
-      await cluster.ready(3);
+      await scaleTo(3);
     },
     10 * MINUTES,
   );
 
   it(
-    'is replaced by one that waits for its Lease',
+    'take turns by the Lease',
     async () => {
       other.start();
       await operator.stop();
-      await cluster.scale(5);
-      await cluster.ready(5);
-      await cluster.scale(3);
-      await cluster.ready(3);
+      await scaleTo(5, 3);
       await other.stop();
-      operator.start();
     },
     10 * MINUTES,
   );

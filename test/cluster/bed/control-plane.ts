@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_URL, CONTROL_PLANE_IP, CONTROL_PLANE_NAMESPACE, SERVICE_RANGE } from './addresses.ts';
 import { run } from './command.ts';
-import { startDaemon } from './daemon.ts';
+import { killDaemon, startDaemon } from './daemon.ts';
 import { inNamespace } from './network.ts';
 import { ADMIN_KUBECONFIG, PKI_FOLDER, RUN_FOLDER } from './paths.ts';
 import { storageClassObjects } from './storage-classes.ts';
@@ -11,6 +11,7 @@ import { eventually } from './wait.ts';
 /** How soon pods leave a node that is gone: short, so that tests of it are. */
 const NODE_TOLERATION_SECONDS = 10;
 
+const API_SERVER = 'kube-apiserver';
 const ETCD_URL = 'http://127.0.0.1:2379';
 
 const pki = (name: string): string => join(PKI_FOLDER, name);
@@ -18,11 +19,10 @@ const pki = (name: string): string => join(PKI_FOLDER, name);
 /** Starts etcd, the API server, controllers, scheduler and DNS; resolves when the API is ready. */
 export async function startControlPlane(programs: string): Promise<void> {
   const start = (name: string, flags: readonly string[]): void => {
-    startDaemon(name, inNamespace(CONTROL_PLANE_NAMESPACE, [join(programs, name), ...flags]));
+    startProgram(programs, name, flags);
   };
   start('etcd', etcdFlags());
-  start('kube-apiserver', apiServerFlags());
-  await eventually('the API server is ready', isReady);
+  await startApiServer(programs);
   // It gives up when it finds no API server.
   start('kube-controller-manager', controllerFlags());
   start('kube-scheduler', [...kubeconfigFlags('scheduler'), '--leader-elect=false']);
@@ -35,6 +35,21 @@ export async function startControlPlane(programs: string): Promise<void> {
   const corefile = join(RUN_FOLDER, 'Corefile');
   writeFileSync(corefile, dnsConfiguration());
   start('coredns', ['-conf', corefile]);
+}
+
+/** Kills the API server and starts it anew; resolves when it is ready. */
+export async function restartApiServer(programs: string): Promise<void> {
+  await killDaemon(API_SERVER);
+  await startApiServer(programs);
+}
+
+async function startApiServer(programs: string): Promise<void> {
+  startProgram(programs, API_SERVER, apiServerFlags());
+  await eventually('the API server is ready', isReady);
+}
+
+function startProgram(programs: string, name: string, flags: readonly string[]): void {
+  startDaemon(name, inNamespace(CONTROL_PLANE_NAMESPACE, [join(programs, name), ...flags]));
 }
 
 /** Runs kubectl as the administrator, where the API server can be reached. */

@@ -43,7 +43,16 @@ export function daemonPid(name: string): number | undefined {
 /** Kills every daemon; resolves when none is left. */
 export async function killDaemons(): Promise<void> {
   if (!existsSync(PIDS_FOLDER)) return;
-  const pids = readdirSync(PIDS_FOLDER).flatMap((name) => daemonPid(name) ?? []);
+  await killAll(readdirSync(PIDS_FOLDER).flatMap((name) => daemonPid(name) ?? []));
+}
+
+/** Kills one daemon; resolves when it is gone. */
+export async function killDaemon(name: string): Promise<void> {
+  const pid = daemonPid(name);
+  if (pid !== undefined) await killAll([pid]);
+}
+
+async function killAll(pids: readonly number[]): Promise<void> {
   for (const pid of pids) signal(pid, 'SIGKILL');
   while (pids.some((pid) => signal(pid, 0)))
     await new Promise((resolve) => setTimeout(resolve, 20));

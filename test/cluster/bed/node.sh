@@ -41,12 +41,17 @@ start() {
 
 start containerd containerd --config "$NODE_FOLDER/containerd.toml"
 until ctr version >/dev/null 2>&1; do sleep 0.05; done
-for image in "$IMAGES"/*.tar; do
-  ctr --namespace k8s.io images import --all-platforms "$image" >>"$NODE_FOLDER/images.log" 2>&1
-done
-# A second version for tests of upgrades: the same program under another tag.
-ctr --namespace k8s.io images tag registry.local/atomicraft:bed registry.local/atomicraft:bed-next \
-  >>"$NODE_FOLDER/images.log" 2>&1
+# A node that comes back has its images.
+loaded=$NODE_FOLDER/images-are-loaded
+if [ ! -e "$loaded" ]; then
+  for image in "$IMAGES"/*.tar; do
+    ctr --namespace k8s.io images import --all-platforms "$image" >>"$NODE_FOLDER/images.log" 2>&1
+  done
+  # A second version for tests of upgrades: the same program under another tag.
+  ctr --namespace k8s.io images tag registry.local/atomicraft:bed \
+    registry.local/atomicraft:bed-next >>"$NODE_FOLDER/images.log" 2>&1
+  touch "$loaded"
+fi
 start kubelet "$PROGRAMS/kubelet" --config="$NODE_FOLDER/kubelet.json" \
   --kubeconfig="$PKI/node-$NODE_NAME.kubeconfig" --hostname-override="$NODE_NAME" \
   --node-ip="$NODE_IP" --node-labels="topology.kubernetes.io/zone=zone-$NODE_NAME"

@@ -77,15 +77,29 @@ export class ClusterUnderTest {
     return found === undefined ? '' : `${found.status}/${found.reason}`;
   }
 
-  /** Waits until the operator calls it ready, at the newest generation, with so many voters. */
+  /**
+   * Waits until the operator calls it ready, at the newest generation, with so many voters, and all
+   * pods are: status alone may be old while no operator runs.
+   */
   async ready(voters: number): Promise<void> {
     await this.eventually(`ready with ${String(voters)} voters`, async () => {
       const { metadata, status = {} } = (await this.get()) ?? {};
       const ready = status.conditions?.find(({ type }) => type === 'Ready');
       const current = status.observedGeneration === metadata?.generation;
       const whole = status.voters === voters && status.replicas === voters;
-      return ready?.status === 'True' && current && whole;
+      if (ready?.status !== 'True' || !current || !whole) return false;
+      return (await this.#readyPods()) === voters;
     });
+  }
+
+  async #readyPods(): Promise<number> {
+    const label = `atomicraft.dev/cluster=${this.name}`;
+    const answer = await this.kubectl('get', 'pods', '-l', label, '-o=json');
+    const { items } = JSON.parse(answer) as { readonly items: readonly PodObject[] };
+    const isReady = ({ metadata, status }: PodObject): boolean =>
+      metadata.deletionTimestamp === undefined &&
+      status.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') === true;
+    return items.length === items.filter(isReady).length ? items.length : 0;
   }
 
   async conditionIs(type: string, expected: string): Promise<void> {
@@ -105,6 +119,23 @@ export class ClusterUnderTest {
     }
   }
 
+  /** The identity of the disk that a member votes with. */
+  async incarnation(ordinal: number): Promise<string> {
+    const { members = [] } = await this.status();
+    return (
+      members.find(({ name }) => name === `${this.name}-${String(ordinal)}`)?.incarnation ?? ''
+    );
+  }
+
+  /** Waits until a member votes with another disk, and all are well. */
+  async replaced(ordinal: number, before: string): Promise<void> {
+    await this.eventually(`member ${String(ordinal)} has another disk`, async () => {
+      const after = await this.incarnation(ordinal);
+      return after !== '' && after !== before;
+    });
+    await this.ready(3);
+  }
+
   async pod(ordinal: number): Promise<PodObject | undefined> {
     return get<PodObject>('pod', `${this.name}-${String(ordinal)}`, this.namespace);
   }
@@ -118,6 +149,18 @@ export class ClusterUnderTest {
     await Promise.resolve();
   }
 
+  /** Moves leadership to a member; resolves when status says so. */
+  async lead(ordinal: number): Promise<void> {
+    const leader = `${this.name}-${String(ordinal)}`;
+    const host = `${leader}.${this.namespace}.svc:8100`;
+    await this.eventually(`${leader} leads`, async () => {
+      if ((await this.leader()) === leader) return true;
+      const flags = ['--group=Atomic', `--conf=${host}`, `--peer=${host}`];
+      await this.client(leader, 'admin', 'transfer_leader', ...flags).catch(() => undefined);
+      return false;
+    });
+  }
+
   async leader(): Promise<string> {
     let leader = '';
     await this.eventually('a leader is known', async () => {
@@ -129,12 +172,17 @@ export class ClusterUnderTest {
 }
 
 export type PodObject = {
-  readonly metadata: { readonly uid: string; readonly name: string };
+  readonly metadata: {
+    readonly uid: string;
+    readonly name: string;
+    readonly deletionTimestamp?: string;
+  };
   readonly spec: {
     readonly nodeName?: string;
     readonly containers: readonly { readonly image: string }[];
   };
   readonly status: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
     readonly containerStatuses?: readonly {
       readonly containerID?: string;
       readonly restartCount: number;

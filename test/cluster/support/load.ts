@@ -8,6 +8,9 @@ const WORKERS = 8;
 /** The first of the counters that the load counts on. */
 const LOAD_COUNTER = '1000000';
 const PID_FILE = '/tmp/load.pid';
+const REPORT_FILE = '/tmp/load.json';
+const ERRORS_FILE = '/tmp/load.errors';
+const EXIT_FILE = '/tmp/load.exit';
 
 type Report = {
   readonly operations: number;
@@ -67,13 +70,10 @@ export async function underLoad(
   const counted = (): Promise<string> =>
     cluster.client(POD, 'get', LOAD_COUNTER, flags[0] ?? '', '--timeout-ms=60000');
   const before = await counted();
-  // Ends at SIGINT, which is sent when the disturbance is over.
-  const command = `echo $$ >${PID_FILE}; exec atomic bench ${flags.join(' ')}`;
-  const load = cluster.kubectl('exec', POD, '--', 'sh', '-c', command);
-  const settled = load.then(
-    () => undefined,
-    () => undefined,
-  );
+  // Detached, so that it outlives the API server; it ends at SIGINT.
+  const bench = `echo $$ >${PID_FILE}; exec atomic bench ${flags.join(' ')}`;
+  const kept = `sh -c '${bench}' >${REPORT_FILE} 2>${ERRORS_FILE}; echo $? >${EXIT_FILE}`;
+  await inPod(cluster, `rm -f ${EXIT_FILE}; (${kept}) >/dev/null 2>&1 </dev/null &`);
   await cluster.eventually('the load has begun', async () => {
     return (await counted()) !== before;
   });
@@ -81,10 +81,13 @@ export async function underLoad(
   try {
     await disturb();
   } finally {
-    await cluster.kubectl('exec', POD, '--', 'sh', '-c', `kill -INT $(cat ${PID_FILE})`);
-    await settled;
+    await inPod(cluster, `kill -INT $(cat ${PID_FILE})`);
+    await cluster.eventually('the load has ended', async () => {
+      return (await inPod(cluster, `cat ${EXIT_FILE} || true`)) !== '';
+    });
   }
-  const report = JSON.parse(await load) as Report;
+  expect(await inPod(cluster, `cat ${ERRORS_FILE}`)).toBe('');
+  const report = JSON.parse(await inPod(cluster, `cat ${REPORT_FILE}`)) as Report;
   const seconds = ((performance.now() - start) / 1_000).toFixed(1);
   const answered = (100 * report.operations) / (report.operations + report.failures);
   process.stderr.write(
@@ -94,4 +97,8 @@ export async function underLoad(
   expect(report.verdict).toMatchObject({ ok: true });
   expect(report.operations).toBeGreaterThan(0);
   return report;
+}
+
+function inPod(cluster: ClusterUnderTest, script: string): Promise<string> {
+  return cluster.kubectl('exec', POD, '--', 'sh', '-c', script);
 }

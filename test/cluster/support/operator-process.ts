@@ -8,7 +8,10 @@ import { reaching } from './cluster-access.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../../operator/main.ts');
 
-/** The operator from its sources, as a process that tests can kill at any moment. */
+/**
+ * The operator from its sources, as a process that tests can kill at any moment. As in a Deployment
+ * it is started again when it ends by itself, which it does when it loses its Lease.
+ */
 export class OperatorProcess implements AsyncDisposable {
   readonly #args: readonly string[];
   readonly #name: string;
@@ -27,8 +30,12 @@ export class OperatorProcess implements AsyncDisposable {
     const log = openSync(join(LOGS_FOLDER, `${this.#name}.log`), 'a');
     // Jest's own options are not the operator's.
     const environment = { ...process.env, ...env, NODE_OPTIONS: '', POD_NAME: this.#name };
-    this.#child = spawn(program, args, { stdio: ['ignore', log, log], env: environment });
+    const child = spawn(program, args, { stdio: ['ignore', log, log], env: environment });
     closeSync(log);
+    this.#child = child;
+    child.once('close', () => {
+      if (this.#child === child) this.start();
+    });
   }
 
   /** Ends it without warning; resolves when it is gone. */
