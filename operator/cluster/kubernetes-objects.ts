@@ -57,6 +57,9 @@ export type VolumeObject = KubernetesObject & {
   };
 };
 
+/** The names of the nodes that exist. */
+export type NodeNames = Pick<ReadonlySet<string>, 'has'>;
+
 /** Everything of one cluster, as the API server has it. */
 export type ClusterObjects = {
   readonly cluster: AtomicClusterObject;
@@ -64,6 +67,6 @@ export type ClusterObjects = {
   readonly pods: readonly PodObject[];
   readonly claims: readonly ClaimObject[];
   /** By name; undefined where the operator may not look (an installation in one namespace). */
-  readonly volumes: ReadonlyMap<string, VolumeObject> | undefined;
-  readonly nodes: ReadonlySet<string> | undefined;
+  readonly volumes: Pick<ReadonlyMap<string, VolumeObject>, 'get'> | undefined;
+  readonly nodes: NodeNames | undefined;
 };

@@ -3,6 +3,7 @@ import type {
   ClaimObject,
   ClusterObjects,
   ContainerStatus,
+  NodeNames,
   PodObject,
   StatefulSetObject,
   VolumeObject,
@@ -85,7 +86,7 @@ function waitOf(container: ContainerStatus | undefined): string | undefined {
 }
 
 /** A volume that only some nodes can use, none of which exists. */
-function isOnLostNode({ spec }: VolumeObject, nodes: ReadonlySet<string>): boolean {
+function isOnLostNode({ spec }: VolumeObject, nodes: NodeNames): boolean {
   const terms = spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
   const hosts = terms.map(({ matchExpressions = [] }) =>
     matchExpressions.find(({ key, operator }) => key === HOSTNAME && operator === 'In'),

@@ -1,6 +1,6 @@
 import type { ReplicaStatus } from '../../client/index.ts';
 import { atomicClusterSpecSchema } from '../api/atomic-cluster.ts';
-import { ANNOTATIONS, type ClusterName } from '../resources/names.ts';
+import { ANNOTATIONS, ordinalOf, type ClusterName } from '../resources/names.ts';
 import { podTemplate, templateHash, type PodTemplate } from '../resources/stateful-set.ts';
 import { groupView, memberReport } from './group-view.ts';
 import { claimView, podView, statefulSetView } from './kubernetes-view.ts';
@@ -64,10 +64,10 @@ type Servers = {
 async function askServers({ cluster, pods }: ClusterObjects, replicas: Replicas): Promise<Servers> {
   const addresses = new Map<number, string>();
   for (const pod of pods) {
-    const view = podView(cluster.metadata.name, pod);
+    const ordinal = ordinalOf(cluster.metadata.name, pod.metadata.name);
     const ip = pod.status?.podIP;
     const runs = pod.status?.phase === 'Running';
-    if (view !== undefined && ip !== undefined && runs) addresses.set(view.ordinal, ip);
+    if (ordinal !== undefined && ip !== undefined && runs) addresses.set(ordinal, ip);
   }
   replicas.keepOnly(new Set(addresses.values()));
   const statuses = new Map<number, ReplicaStatus>();

@@ -20,7 +20,7 @@ import { maintain } from './maintain.ts';
 import { observe, type Observation } from './observe.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
-import { Replicas } from './replicas.ts';
+import { Replicas, type ConnectReplica } from './replicas.ts';
 import { statusOf, type ComputedStatus } from './status.ts';
 
 const LOOK_AGAIN_MS = 200;
@@ -33,6 +33,7 @@ export type ReconcilerOptions = {
   readonly stores: ClusterStores;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
+  readonly connect: ConnectReplica;
   /** Unlike that of any other process that ever was. */
   readonly instance: string;
   /** The image of servers for which the spec names none. */
@@ -222,7 +223,7 @@ export class ClusterReconciler {
     const memory: Memory = {
       uid,
       facts: new FactMemory(),
-      replicas: new Replicas(() => memory.secret),
+      replicas: new Replicas((address) => this.#options.connect(address, () => memory.secret)),
       secret: '',
       fence: undefined,
     };
