@@ -9,7 +9,10 @@ export type AtomicClusterObject = KubernetesObject & {
 };
 
 export type StatefulSetObject = KubernetesObject & {
-  readonly spec?: { readonly replicas?: number };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly volumeClaimTemplates?: readonly { readonly spec?: ClaimSpec }[];
+  };
   readonly status?: { readonly observedGeneration?: number; readonly updateRevision?: string };
 };
 
@@ -33,12 +36,18 @@ export type ContainerStatus = {
   };
 };
 
+type ClaimSpec = {
+  readonly volumeName?: string;
+  readonly resources?: { readonly requests?: { readonly storage?: string } };
+};
+
 export type ClaimObject = KubernetesObject & {
-  readonly spec?: {
-    readonly volumeName?: string;
-    readonly resources?: { readonly requests?: { readonly storage?: string } };
+  readonly spec?: ClaimSpec;
+  readonly status?: {
+    readonly phase?: string;
+    readonly capacity?: { readonly storage?: string };
+    readonly conditions?: readonly { readonly type: string; readonly message?: string }[];
   };
-  readonly status?: { readonly phase?: string };
 };
 
 export type VolumeObject = KubernetesObject & {

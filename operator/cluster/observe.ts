@@ -21,11 +21,13 @@ export async function observe(
   {
     replicas,
     fence,
+    growthRefused,
     image,
     now,
   }: {
     readonly replicas: Replicas;
     readonly fence: number | undefined;
+    readonly growthRefused: (size: string) => string | undefined;
     /** The image for a version and repository of the spec. */
     readonly image: (spec: Observed['spec'], status: Observed['status']) => string;
     readonly now: Date;
@@ -39,6 +41,7 @@ export async function observe(
   const servers = await askServers(objects, replicas);
   return {
     ...{ namespace, name, spec, status, fence, template },
+    growthRefused: growthRefused(spec.storage.size),
     generation: generation ?? 0,
     deleting: deletionTimestamp !== undefined,
     adoptClusterId: annotations?.[ANNOTATIONS.adoptClusterId],

@@ -1,4 +1,7 @@
-import type { StatefulSetObject } from '../../../operator/cluster/kubernetes-objects.ts';
+import type {
+  ClaimObject,
+  StatefulSetObject,
+} from '../../../operator/cluster/kubernetes-objects.ts';
 import type {
   KubernetesObject,
   ObjectKey,
@@ -40,6 +43,7 @@ export class FakeWorkloads {
     const isWrite = ['create', 'apply', 'patch'].includes(verb) && subresource === undefined;
     if (!isWrite || key === undefined) return;
     if (type.plural === SECRETS.plural) encodeSecret(api, key);
+    if (type.plural === CLAIMS.plural) grow(api, key);
     if (type.plural !== STATEFUL_SETS.plural) return;
     const set = api.peek<Set>(STATEFUL_SETS, key);
     if (set === undefined) return;
@@ -59,6 +63,7 @@ export class FakeWorkloads {
       const bound = { ...spec.volumeClaimTemplates[0]?.spec, volumeName: `volume-${claim.name}` };
       const object = { metadata: { ...claim, labels }, spec: bound, status: { phase: 'Bound' } };
       api.put(CLAIMS, object, 'controller');
+      grow(api, claim);
     }
     if (api.peek(PODS, pod) !== undefined) return;
     const number = this.#addresses++;
@@ -80,6 +85,15 @@ export class FakeWorkloads {
       if (ordinal >= spec.replicas) api.remove(PODS, pod.metadata);
     }
   }
+}
+
+/** A volume has what is asked for. */
+function grow(api: FakeApiServer, key: ObjectKey): void {
+  const claim = api.peek<ClaimObject>(CLAIMS, key);
+  if (claim === undefined) return;
+  const capacity = claim.spec?.resources?.requests ?? {};
+  const grown: ClaimObject = { ...claim, status: { phase: 'Bound', capacity } };
+  api.put(CLAIMS, grown, 'controller');
 }
 
 /** The API server keeps what was written as text in base64. */

@@ -1,6 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ATOMIC_CLUSTER } from '../../../operator/api/atomic-cluster.ts';
-import { PODS, SERVICES } from '../../../operator/resources/resource-types.ts';
+import {
+  CLAIMS,
+  PODS,
+  SERVICES,
+  STATEFUL_SETS,
+} from '../../../operator/resources/resource-types.ts';
+import type {
+  ClaimObject,
+  StatefulSetObject,
+} from '../../../operator/cluster/kubernetes-objects.ts';
 import { createControllerMetrics } from '../../../operator/controller/metrics.ts';
 import { FakeClock } from '../../support/kubernetes/fake-clock.ts';
 import { FakeKubernetes } from '../../support/operator/fake-kubernetes.ts';
@@ -88,5 +97,50 @@ describe('an operator of many clusters', () => {
     kubernetes.applyClusters(1, { replicas: 5 });
     await clock.advance(30 * SECONDS);
     expect(kubernetes.cluster(0)?.status?.voters).toBe(5);
+  });
+
+  describe('whose volumes are to be larger', () => {
+    const size = '2Gi';
+    const sizes = () => {
+      const claims = kubernetes.api.peekAll<ClaimObject>(CLAIMS);
+      return claims.map(({ spec }) => spec?.resources?.requests?.storage);
+    };
+    const pods = () => kubernetes.api.peekAll(PODS).map(({ metadata }) => metadata.uid);
+    const claimSize = () => {
+      const [set] = kubernetes.api.peekAll<StatefulSetObject>(STATEFUL_SETS);
+      return set?.spec?.volumeClaimTemplates?.[0]?.spec?.resources?.requests?.storage;
+    };
+    const condition = (type: string) =>
+      kubernetes.cluster(0)?.status?.conditions?.find((one) => one.type === type);
+
+    it('grows them, and makes the StatefulSet anew under the same pods', async () => {
+      const before = pods();
+      // Another template at the same time must not carry the size: Kubernetes would refuse it.
+      kubernetes.applyClusters(1, { storage: { size }, raft: { electionTimeout: '2s' } });
+      await clock.advance(MINUTES);
+      expect(sizes()).toEqual([size, size, size]);
+      expect(claimSize()).toBe(size);
+      expect(pods()).toEqual(before);
+      expect(condition('StorageReady')?.status).toBe('True');
+    });
+
+    it('tells why it cannot, asks seldom, and scales meanwhile', async () => {
+      kubernetes.volumesMayGrow = false;
+      kubernetes.applyClusters(1, { storage: { size } });
+      await clock.advance(MINUTES);
+      const asked = () =>
+        kubernetes.api.writes.filter(
+          ({ type, body }) => type === CLAIMS && JSON.stringify(body).includes(size),
+        );
+      expect(asked()).toHaveLength(1);
+      expect(condition('StorageReady')?.reason).toBe('GrowthRefused');
+      expect(condition('Stalled')?.message).toContain('must support resize');
+      kubernetes.applyClusters(1, { replicas: 1, storage: { size } });
+      await clock.advance(MINUTES);
+      expect(kubernetes.cluster(0)?.status?.voters).toBe(1);
+      kubernetes.volumesMayGrow = true;
+      await clock.advance(10 * MINUTES);
+      expect(sizes()[0]).toBe(size);
+    });
   });
 });
