@@ -4,8 +4,9 @@ import { ATOMIC_CLUSTER } from './api/atomic-cluster.ts';
 import { ClusterStores, clusterKeyOf } from './cluster/cluster-stores.ts';
 import type { AtomicClusterObject } from './cluster/kubernetes-objects.ts';
 import { ClusterReconciler } from './cluster/reconcile.ts';
+import { connectReplica, type ConnectReplica } from './cluster/replicas.ts';
 import { ApiClient, type KubernetesApi } from './controller/api-client.ts';
-import { systemClock } from './controller/clock.ts';
+import { systemClock, type Clock } from './controller/clock.ts';
 import { Controller } from './controller/controller.ts';
 import { EventRecorder } from './controller/event-recorder.ts';
 import { HealthServer } from './controller/health-server.ts';
@@ -36,28 +37,8 @@ export async function runOperator(
 ): Promise<void> {
   const metrics = createControllerMetrics();
   const api = connect(metrics);
-  const stores = new ClusterStores({ clusterWide: options.namespace === '' });
-  const queue = new WorkQueue({
-    clock: systemClock,
-    maxDelayMs: RETRY_MAX_MS,
-    metrics: metrics.queue(CONTROLLER),
-  });
-  const reflectors = reflectorsOf({ api, stores, queue, options, metrics, logger });
-  const recorder = new EventRecorder({
-    ...{ api, clock: systemClock, logger, metrics: metrics.events },
-    reportingController: `atomicraft.dev/${OPERATOR}`,
-    reportingInstance: options.podName,
-    newSuffix: () => randomUUID().slice(0, 13),
-  });
-  const instance = `${options.podName}_${randomUUID()}`;
-  const manager = new Manager({
-    sources: reflectors,
-    workers: [controllerOf({ api, stores, queue, options, metrics, logger, recorder, instance })],
-    ...(options.leaderElect && {
-      election: electionOf({ api, options, metrics, logger, instance }),
-    }),
-    logger,
-  });
+  const ports = { api, clock: systemClock, connect: connectReplica, metrics, logger };
+  const { manager, reflectors, recorder } = assembleOperator(options, ports);
   const health = new HealthServer({
     ...{ live: reflectors, ready: [manager], metrics: metrics.text, logger },
   });
@@ -70,13 +51,54 @@ export async function runOperator(
   }
 }
 
-type Parts = {
+/** What an operator touches the world with; tests have their own. */
+export type OperatorPorts = {
   readonly api: KubernetesApi;
-  readonly stores: ClusterStores;
-  readonly queue: WorkQueue;
-  readonly options: OperatorOptions;
+  readonly clock: Clock;
+  readonly connect: ConnectReplica;
   readonly metrics: ControllerMetrics;
   readonly logger: Logger;
+};
+
+/** Puts the parts of an operator together; nothing happens before the manager runs. */
+export function assembleOperator(
+  options: OperatorOptions,
+  ports: OperatorPorts,
+): {
+  readonly manager: Manager;
+  readonly reflectors: readonly Reflector<KubernetesObject>[];
+  readonly recorder: EventRecorder;
+} {
+  const { api, clock, metrics, logger } = ports;
+  const queue = new WorkQueue({
+    ...{ clock, maxDelayMs: RETRY_MAX_MS, metrics: metrics.queue(CONTROLLER) },
+  });
+  const stores = new ClusterStores({ clusterWide: options.namespace === '' });
+  const recorder = new EventRecorder({
+    ...{ api, clock, logger, metrics: metrics.events },
+    reportingController: `atomicraft.dev/${OPERATOR}`,
+    reportingInstance: options.podName,
+    newSuffix: () => randomUUID().slice(0, 13),
+  });
+  const instance = `${options.podName}_${randomUUID()}`;
+  const parts = { ...ports, options, stores, queue, recorder, instance };
+  const reflectors = reflectorsOf(parts);
+  const manager = new Manager({
+    sources: reflectors,
+    workers: [controllerOf(parts)],
+    ...(options.leaderElect && { election: electionOf(parts) }),
+    logger,
+  });
+  return { manager, reflectors, recorder };
+}
+
+type Parts = OperatorPorts & {
+  readonly options: OperatorOptions;
+  readonly stores: ClusterStores;
+  readonly queue: WorkQueue;
+  readonly recorder: EventRecorder;
+  /** Unlike that of any other process that ever was. */
+  readonly instance: string;
 };
 
 /** As KUBECONFIG says, or as the service account of this pod. */
@@ -88,7 +110,7 @@ function connect(metrics: ControllerMetrics): ApiClient {
 }
 
 function reflectorsOf(parts: Parts): readonly Reflector<KubernetesObject>[] {
-  const { api, stores, queue, options, metrics, logger } = parts;
+  const { api, clock, stores, queue, options, metrics, logger } = parts;
   const { namespace } = options;
   const reflect = (
     type: ResourceType,
@@ -101,7 +123,7 @@ function reflectorsOf(parts: Parts): readonly Reflector<KubernetesObject>[] {
   ): Reflector<KubernetesObject> => {
     const { onChange, ...where } = scope;
     return new Reflector({
-      ...{ api, type, store, clock: systemClock, random: Math.random, logger, ...where },
+      ...{ api, type, store, clock, random: Math.random, logger, ...where },
       handlers: onChange === undefined ? [] : [onChange],
       metrics: metrics.reflector(type.plural),
     });
@@ -136,43 +158,21 @@ function isAskedFor({ old, current }: Change<AtomicClusterObject>): boolean {
   return asked(old) !== asked(current);
 }
 
-function controllerOf({
-  api,
-  stores,
-  queue,
-  options,
-  metrics,
-  logger,
-  recorder,
-  instance,
-}: Parts & { readonly recorder: EventRecorder; readonly instance: string }): Controller {
-  const { image, workers } = options;
-  const clock = systemClock;
-  const reconciler = new ClusterReconciler({ api, stores, recorder, clock, instance, image });
+function controllerOf(parts: Parts): Controller {
+  const { queue, options, clock, metrics, logger } = parts;
+  const reconciler = new ClusterReconciler({ ...parts, image: options.image });
   return new Controller({
-    ...{ name: CONTROLLER, queue, workers, clock, logger },
+    ...{ name: CONTROLLER, queue, workers: options.workers, clock, logger },
     reconcile: (key, context) => reconciler.reconcile(key, context),
     newReconcileId: () => randomUUID().slice(0, 8),
     metrics: metrics.controller(CONTROLLER),
   });
 }
 
-function electionOf({
-  api,
-  options,
-  metrics,
-  logger,
-  instance,
-}: Pick<Parts, 'api' | 'options' | 'metrics' | 'logger'> & {
-  readonly instance: string;
-}): LeaderElection {
+function electionOf({ api, clock, options, metrics, logger, instance }: Parts): LeaderElection {
   return new LeaderElection({
-    api,
+    ...{ api, clock, random: Math.random, logger, identity: instance },
     lease: { namespace: options.leaseNamespace, name: options.leaseName },
-    identity: instance,
-    clock: systemClock,
-    random: Math.random,
-    logger,
     metrics: metrics.election(options.leaseName),
   });
 }

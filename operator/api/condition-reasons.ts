@@ -97,7 +97,9 @@ export const CONDITIONS = {
     reasons: {
       Bound: 'All volumes are bound.',
       Pending: 'Some volumes are not bound yet.',
-      Growing: 'Volumes are being grown.',
+      Growing: 'Volumes are being grown, or wait for it; the message says which and for what.',
+      GrowthRefused:
+        'Kubernetes refuses to grow volumes: the storage class must allow it, the quota have room.',
       Unknown: 'No volume could be seen.',
     },
   },

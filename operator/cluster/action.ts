@@ -25,10 +25,27 @@ export type Action =
   | { readonly type: 'deletePod'; readonly ordinal: number; readonly uid: string }
   | { readonly type: 'quarantineClaim'; readonly ordinal: number; readonly uid: string }
   | { readonly type: 'releaseClaim'; readonly ordinal: number; readonly uid: string }
-  | { readonly type: 'deleteClaim'; readonly ordinal: number; readonly uid: string };
+  | { readonly type: 'deleteClaim'; readonly ordinal: number; readonly uid: string }
+  /** Asks for a larger volume. */
+  | {
+      readonly type: 'growClaim';
+      readonly ordinal: number;
+      readonly uid: string;
+      readonly size: string;
+    }
+  /** Its pods stay, and belong to the StatefulSet that the next pass creates. */
+  | { readonly type: 'orphanPods'; readonly uid: string };
 
 export type OperationType =
-  'Bootstrap' | 'ScaleUp' | 'ScaleDown' | 'Replace' | 'Roll' | 'RollBack' | 'Repair' | 'Hibernate';
+  | 'Bootstrap'
+  | 'ScaleUp'
+  | 'ScaleDown'
+  | 'Replace'
+  | 'Roll'
+  | 'RollBack'
+  | 'Repair'
+  | 'Hibernate'
+  | 'Grow';
 
 /** What comes next, and why nothing does. */
 export type Plan = {

@@ -92,7 +92,6 @@ export class ClusterStores {
   objectsOf(cluster: AtomicClusterObject): ClusterObjects {
     const key = keyText(cluster.metadata);
     const { name } = cluster.metadata;
-    const claims = this.claims.byIndex(BY_CLUSTER, key);
     return {
       cluster,
       statefulSet: this.statefulSets.get(key),
@@ -100,19 +99,22 @@ export class ClusterStores {
       pods: this.pods
         .byIndex(BY_CLUSTER, key)
         .filter(({ metadata }) => metadata.name.startsWith(podName(name, 0).slice(0, -1))),
-      claims,
-      nodes: this.nodes && new Set(this.nodes.list().map(({ metadata }) => metadata.name)),
-      volumes: this.volumes && this.#volumesOf(claims),
+      claims: this.claims.byIndex(BY_CLUSTER, key),
+      nodes: this.nodes,
+      volumes: this.volumes,
     };
   }
 
-  #volumesOf(claims: readonly ClaimObject[]): ReadonlyMap<string, VolumeObject> {
-    const names = claims.flatMap(({ spec }) => spec?.volumeName ?? []);
-    return new Map(
-      names.flatMap((name) => {
-        const volume = this.volumes?.get(name);
-        return volume === undefined ? [] : [[name, volume] as const];
-      }),
+  /** The objects of one cluster that only follow from its spec. */
+  followingOf(cluster: AtomicClusterObject): readonly {
+    readonly type: ResourceType;
+    readonly object: KubernetesObject;
+  }[] {
+    const key = keyText(cluster.metadata);
+    return FOLLOWING.flatMap((type) =>
+      (this.others.get(type.plural)?.byIndex(BY_CLUSTER, key) ?? []).map((object) => ({
+        ...{ type, object },
+      })),
     );
   }
 }

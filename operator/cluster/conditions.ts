@@ -1,7 +1,9 @@
 import type { ConditionType, ReasonOf } from '../api/condition-reasons.ts';
+import { claimName } from '../resources/names.ts';
 import type { OperationType, Plan } from './action.ts';
 import type { GroupView, Observed } from './observed.ts';
 import { faultTolerance, participating, quorumOf } from './plan/membership.ts';
+import { lateClaims } from './plan/volumes.ts';
 
 /** A condition as it is now, without since when. */
 export type ConditionState = {
@@ -24,7 +26,7 @@ export function conditionsOf(observed: Observed, plan: Plan): readonly Condition
     quorumLost(observed, plan),
     lineageConsistent(observed, plan),
     membersUpToDate(observed),
-    storageReady(observed),
+    storageReady(observed, plan),
     spreadDegraded(observed),
     paused(observed),
     hibernated(observed),
@@ -40,7 +42,8 @@ export function unknownConditions(message: string): readonly ConditionState[] {
   ];
 }
 
-const READY_DURING: Readonly<Record<OperationType, ReasonOf<'Ready'>>> = {
+/** Members go on while their volumes grow. */
+const READY_DURING: Readonly<Record<Exclude<OperationType, 'Grow'>, ReasonOf<'Ready'>>> = {
   Bootstrap: 'Creating',
   ScaleUp: 'Scaling',
   ScaleDown: 'Scaling',
@@ -59,7 +62,7 @@ function ready(observed: Observed, plan: Plan): ConditionState {
   if (spec.hibernate) return no('Hibernated', 'the pods are off: set spec.hibernate: false');
   if (plan.stalled?.reason === 'QuorumLost') return no('QuorumLost', plan.stalled.message);
   if (plan.stalled !== undefined) return no('Stalled', plan.stalled.message);
-  if (plan.operation !== undefined) {
+  if (plan.operation !== undefined && plan.operation.type !== 'Grow') {
     const { type, message } = plan.operation;
     return no(group === undefined ? withoutLeader(observed) : READY_DURING[type], message);
   }
@@ -169,13 +172,24 @@ function membersUpToDate({ statefulSet, pods, status, templateHash }: Observed):
   return { type, status: 'True', reason: 'UpToDate', message: `revision ${revision}` };
 }
 
-function storageReady({ claims, spec }: Observed): ConditionState {
+function storageReady(observed: Observed, { operation }: Plan): ConditionState {
+  const { claims, spec, name, growthRefused } = observed;
   const type = 'StorageReady';
   const used = claims.filter(({ ordinal }) => ordinal < spec.replicas);
+  const late = lateClaims({ claims, spec }).map(({ ordinal }) => claimName(name, ordinal));
   if (used.length === 0) {
     return { type, status: 'Unknown', reason: 'Unknown', message: 'there are no volumes yet' };
   }
   const waiting = used.filter(({ bound }) => !bound).length;
+  if (waiting === 0 && late.length > 0) {
+    const { size } = spec.storage;
+    if (growthRefused !== undefined) {
+      const message = `${late.join(', ')} cannot grow to ${size}: ${growthRefused}`;
+      return { type, status: 'False', reason: 'GrowthRefused', message };
+    }
+    const message = `${late.join(', ')} are smaller than ${size}: ${operation?.message ?? 'they grow when nothing else is to be done'}`;
+    return { type, status: 'False', reason: 'Growing', message };
+  }
   if (waiting === 0) {
     return { type, status: 'True', reason: 'Bound', message: `${String(used.length)} volumes` };
   }

@@ -99,6 +99,7 @@ const SERVER_ACTIONS = [
 ];
 const POD_OR_CLAIM_ACTIONS = [
   ...(['evictPod', 'deletePod', 'quarantineClaim', 'releaseClaim', 'deleteClaim'] as const),
+  'growClaim' as const,
 ];
 
 type ServerAction = ActionOf<(typeof SERVER_ACTIONS)[number]>;
@@ -145,6 +146,12 @@ async function changeStatefulSet(
     case 'applyTemplate':
       await api.apply(STATEFUL_SETS, wholeStatefulSet(seen, owner), { fieldManager: OPERATOR });
       return;
+    case 'orphanPods': {
+      const { statefulSet: resourceVersion } = resourceVersions;
+      const preconditions = { uid: action.uid, ...(resourceVersion && { resourceVersion }) };
+      const options = { preconditions, propagationPolicy: 'Orphan' } as const;
+      return api.delete(STATEFUL_SETS, key, options);
+    }
     case 'rollBack':
       return rollBack(action, seen, { api, owner });
   }
@@ -171,7 +178,11 @@ async function rollBack(
   if (template === undefined) throw new Error(`the revision ${revision} does not exist any more`);
   const { metadata, spec } = template;
   const hash = `rolled-back-to-${revision}`;
-  const object = statefulSet(seen, { metadata, spec }, { hash, owner });
+  const object = statefulSet(
+    seen,
+    { metadata, spec },
+    { hash, owner, claimSize: claimSizeOf(seen) },
+  );
   await api.apply(STATEFUL_SETS, object, { fieldManager: OPERATOR });
 }
 
@@ -248,13 +259,24 @@ async function changePodOrClaim(
       return mark(now);
     case 'releaseClaim':
       return mark(null);
+    case 'growClaim': {
+      const spec = { resources: { requests: { storage: action.size } } };
+      await api.patch(CLAIMS, claim, { body: { metadata: { uid }, spec } });
+      return;
+    }
     case 'deleteClaim':
       return api.delete(CLAIMS, claim, { preconditions: { uid } });
   }
 }
 
 function wholeStatefulSet(seen: Observation, owner: OwnerReference) {
-  return statefulSet(seen, seen.template, { hash: seen.templateHash, owner });
+  const { template, templateHash: hash } = seen;
+  return statefulSet(seen, template, { hash, owner, claimSize: claimSizeOf(seen) });
+}
+
+/** A StatefulSet that exists keeps its size: Kubernetes refuses to change it. */
+function claimSizeOf({ statefulSet: live, spec }: Observation): string {
+  return live?.claimSize ?? spec.storage.size;
 }
 
 /** The secret of peers and administrators: drawn once, never shown in a log. */

@@ -9,7 +9,10 @@ export type AtomicClusterObject = KubernetesObject & {
 };
 
 export type StatefulSetObject = KubernetesObject & {
-  readonly spec?: { readonly replicas?: number };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly volumeClaimTemplates?: readonly { readonly spec?: ClaimSpec }[];
+  };
   readonly status?: { readonly observedGeneration?: number; readonly updateRevision?: string };
 };
 
@@ -33,12 +36,18 @@ export type ContainerStatus = {
   };
 };
 
+type ClaimSpec = {
+  readonly volumeName?: string;
+  readonly resources?: { readonly requests?: { readonly storage?: string } };
+};
+
 export type ClaimObject = KubernetesObject & {
-  readonly spec?: {
-    readonly volumeName?: string;
-    readonly resources?: { readonly requests?: { readonly storage?: string } };
+  readonly spec?: ClaimSpec;
+  readonly status?: {
+    readonly phase?: string;
+    readonly capacity?: { readonly storage?: string };
+    readonly conditions?: readonly { readonly type: string; readonly message?: string }[];
   };
-  readonly status?: { readonly phase?: string };
 };
 
 export type VolumeObject = KubernetesObject & {
@@ -57,6 +66,9 @@ export type VolumeObject = KubernetesObject & {
   };
 };
 
+/** The names of the nodes that exist. */
+export type NodeNames = Pick<ReadonlySet<string>, 'has'>;
+
 /** Everything of one cluster, as the API server has it. */
 export type ClusterObjects = {
   readonly cluster: AtomicClusterObject;
@@ -64,6 +76,6 @@ export type ClusterObjects = {
   readonly pods: readonly PodObject[];
   readonly claims: readonly ClaimObject[];
   /** By name; undefined where the operator may not look (an installation in one namespace). */
-  readonly volumes: ReadonlyMap<string, VolumeObject> | undefined;
-  readonly nodes: ReadonlySet<string> | undefined;
+  readonly volumes: Pick<ReadonlyMap<string, VolumeObject>, 'get'> | undefined;
+  readonly nodes: NodeNames | undefined;
 };

@@ -1,8 +1,10 @@
+import { bytesOf } from '../api/quantity.ts';
 import { ANNOTATIONS, ordinalOf } from '../resources/names.ts';
 import type {
   ClaimObject,
   ClusterObjects,
   ContainerStatus,
+  NodeNames,
   PodObject,
   StatefulSetObject,
   VolumeObject,
@@ -25,8 +27,13 @@ export function statefulSetView(
     replicas: spec?.replicas ?? 1,
     templateHash: metadata.annotations?.[ANNOTATIONS.template] ?? '',
     updateRevision: current ? status?.updateRevision : undefined,
+    claimSize: claimSizeOf(object),
     deleting: metadata.deletionTimestamp !== undefined,
   };
+}
+
+function claimSizeOf({ spec }: StatefulSetObject): string | undefined {
+  return sizeOf(spec?.volumeClaimTemplates?.[0]);
 }
 
 /** A pod without what only its server can say; undefined for pods that are no member's. */
@@ -61,6 +68,7 @@ export function claimView(
     clusterId: metadata.annotations?.[ANNOTATIONS.clusterId],
     quarantinedAt: metadata.annotations?.[ANNOTATIONS.quarantinedAt],
     nodeLost: volume !== undefined && nodes !== undefined && isOnLostNode(volume, nodes),
+    ...sizesOf(claim),
   };
 }
 
@@ -84,8 +92,40 @@ function waitOf(container: ContainerStatus | undefined): string | undefined {
   return message === undefined ? reason : `${reason}: ${message}`;
 }
 
+function sizesOf(
+  claim: ClaimObject,
+): Pick<ClaimView, 'requestedBytes' | 'capacityBytes' | 'growth'> {
+  return {
+    requestedBytes: bytesOf(sizeOf(claim)),
+    capacityBytes: bytesOf(claim.status?.capacity?.storage),
+    growth: growthOf(claim),
+  };
+}
+
+function sizeOf(claim: Pick<ClaimObject, 'spec'> | undefined): string | undefined {
+  return claim?.spec?.resources?.requests?.storage;
+}
+
+/** What a claim says of its growth, that which a person may have to mend first. */
+const GROWTH_CONDITIONS = {
+  ControllerResizeError: 'the storage driver cannot grow it',
+  NodeResizeError: 'its node cannot grow its file system',
+  FileSystemResizePending:
+    'its volume has grown, its file system grows when its pod starts or while it runs',
+  Resizing: 'the storage driver is growing it',
+} as const;
+
+function growthOf({ status }: ClaimObject): string | undefined {
+  for (const [type, text] of Object.entries(GROWTH_CONDITIONS)) {
+    const found = status?.conditions?.find((one) => one.type === type);
+    const { message = '' } = found ?? {};
+    if (found !== undefined) return message === '' ? text : `${text}: ${message}`;
+  }
+  return undefined;
+}
+
 /** A volume that only some nodes can use, none of which exists. */
-function isOnLostNode({ spec }: VolumeObject, nodes: ReadonlySet<string>): boolean {
+function isOnLostNode({ spec }: VolumeObject, nodes: NodeNames): boolean {
   const terms = spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
   const hosts = terms.map(({ matchExpressions = [] }) =>
     matchExpressions.find(({ key, operator }) => key === HOSTNAME && operator === 'In'),

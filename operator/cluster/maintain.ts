@@ -10,7 +10,7 @@ import { CLAIMS, PODS } from '../resources/resource-types.ts';
 import type { ClusterStores } from './cluster-stores.ts';
 import type { ClusterObjects } from './kubernetes-objects.ts';
 import type { Observed } from './observed.ts';
-import { isContained, unwantedObjects, wantedObjects, wantedPodLabels } from './upkeep.ts';
+import { isContained, wantedObjects, wantedPodLabels } from './upkeep.ts';
 
 /**
  * Brings what follows from spec and group into agreement with them: Services, the disruption
@@ -30,14 +30,17 @@ export async function maintain(
     readonly owner: OwnerReference;
   },
 ): Promise<void> {
-  for (const { type, object } of wantedObjects(observed, owner)) {
+  const wanted = wantedObjects(observed, owner);
+  for (const { type, object } of wanted) {
     const live = stores.others.get(type.plural)?.get(keyText(object.metadata));
     if (!isContained(object, live)) await api.apply(type, object, { fieldManager: OPERATOR });
   }
-  const { namespace } = observed;
-  for (const { type, name } of unwantedObjects(observed)) {
-    const live = stores.others.get(type.plural)?.get(keyText({ namespace, name }));
-    if (live !== undefined) await api.delete(type, { namespace, name });
+  // A setting turned them off, or their member is gone.
+  for (const { type, object } of stores.followingOf(objects.cluster)) {
+    const isWanted = wanted.some(
+      (one) => one.type === type && one.object.metadata.name === object.metadata.name,
+    );
+    if (!isWanted && isOwnedBy(object, owner)) await api.delete(type, object.metadata);
   }
   await labelPods(observed, objects, api);
   await markClaims(observed, objects, { api, owner });

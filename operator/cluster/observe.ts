@@ -1,6 +1,6 @@
 import type { ReplicaStatus } from '../../client/index.ts';
 import { atomicClusterSpecSchema } from '../api/atomic-cluster.ts';
-import { ANNOTATIONS, type ClusterName } from '../resources/names.ts';
+import { ANNOTATIONS, ordinalOf, type ClusterName } from '../resources/names.ts';
 import { podTemplate, templateHash, type PodTemplate } from '../resources/stateful-set.ts';
 import { groupView, memberReport } from './group-view.ts';
 import { claimView, podView, statefulSetView } from './kubernetes-view.ts';
@@ -21,11 +21,13 @@ export async function observe(
   {
     replicas,
     fence,
+    growthRefused,
     image,
     now,
   }: {
     readonly replicas: Replicas;
     readonly fence: number | undefined;
+    readonly growthRefused: (size: string) => string | undefined;
     /** The image for a version and repository of the spec. */
     readonly image: (spec: Observed['spec'], status: Observed['status']) => string;
     readonly now: Date;
@@ -39,6 +41,7 @@ export async function observe(
   const servers = await askServers(objects, replicas);
   return {
     ...{ namespace, name, spec, status, fence, template },
+    growthRefused: growthRefused(spec.storage.size),
     generation: generation ?? 0,
     deleting: deletionTimestamp !== undefined,
     adoptClusterId: annotations?.[ANNOTATIONS.adoptClusterId],
@@ -64,10 +67,10 @@ type Servers = {
 async function askServers({ cluster, pods }: ClusterObjects, replicas: Replicas): Promise<Servers> {
   const addresses = new Map<number, string>();
   for (const pod of pods) {
-    const view = podView(cluster.metadata.name, pod);
+    const ordinal = ordinalOf(cluster.metadata.name, pod.metadata.name);
     const ip = pod.status?.podIP;
     const runs = pod.status?.phase === 'Running';
-    if (view !== undefined && ip !== undefined && runs) addresses.set(view.ordinal, ip);
+    if (ordinal !== undefined && ip !== undefined && runs) addresses.set(ordinal, ip);
   }
   replicas.keepOnly(new Set(addresses.values()));
   const statuses = new Map<number, ReplicaStatus>();

@@ -19,6 +19,8 @@ export type Observed = {
   readonly group: GroupView | undefined;
   /** The fence that this operator has claimed, undefined before it has. */
   readonly fence: number | undefined;
+  /** Why Kubernetes has lately refused to grow a volume to the size that the spec asks for. */
+  readonly growthRefused: string | undefined;
   /** How long each of the facts of evidence.ts has held without a break. */
   readonly facts: ReadonlyMap<string, Fact>;
   /** Wall clock, ISO 8601. */
@@ -35,6 +37,8 @@ export type StatefulSetView = {
   readonly templateHash: string;
   /** Revision of that template; undefined until the controller has seen it. */
   readonly updateRevision: string | undefined;
+  /** Size of the volumes that it makes, as Kubernetes writes it. */
+  readonly claimSize: string | undefined;
   readonly deleting: boolean;
 };
 
@@ -77,6 +81,11 @@ export type ClaimView = {
   readonly quarantinedAt: string | undefined;
   /** Its volume can only be used on a node that does not exist any more. */
   readonly nodeLost: boolean;
+  /** What was asked for, and what it has; undefined when Kubernetes does not say. */
+  readonly requestedBytes: number | undefined;
+  readonly capacityBytes: number | undefined;
+  /** What its growth waits for, in words. */
+  readonly growth: string | undefined;
 };
 
 export type GroupView = {

@@ -20,11 +20,13 @@ import { maintain } from './maintain.ts';
 import { observe, type Observation } from './observe.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
-import { Replicas } from './replicas.ts';
+import { Replicas, type ConnectReplica } from './replicas.ts';
 import { statusOf, type ComputedStatus } from './status.ts';
 
 const LOOK_AGAIN_MS = 200;
 const RETRY_MS = 1_000;
+/** A storage class may allow growth by then, a quota may have room. */
+const GROW_AGAIN_MS = 300_000;
 const NOTE_LENGTH_MAX = 500;
 
 /** What a reconciler is made of. */
@@ -33,6 +35,7 @@ export type ReconcilerOptions = {
   readonly stores: ClusterStores;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
+  readonly connect: ConnectReplica;
   /** Unlike that of any other process that ever was. */
   readonly instance: string;
   /** The image of servers for which the spec names none. */
@@ -46,7 +49,11 @@ type Memory = {
   readonly replicas: Replicas;
   secret: string;
   fence: number | undefined;
+  growthRefusal: GrowthRefusal | undefined;
 };
+
+/** That Kubernetes would not grow a volume to this size, and why; it is asked again later. */
+type GrowthRefusal = { readonly size: string; readonly message: string; readonly untilMs: number };
 
 /** Brings AtomicClusters to what their specs ask for: observe, plan, execute, tell. */
 export class ClusterReconciler {
@@ -87,6 +94,7 @@ export class ClusterReconciler {
     const observation = await observe(objects, {
       replicas: memory.replicas,
       fence: memory.fence,
+      growthRefused: (size) => refusalOf(memory, size, clock.now()),
       image: (spec, status) => this.#imageOf(spec, status),
       now: clock.wallTime(),
     });
@@ -134,6 +142,10 @@ export class ClusterReconciler {
       });
     } catch (error) {
       if (error instanceof StaleObservation || !(error instanceof Error)) throw error;
+      if (action.type === 'growClaim' && error instanceof ApiError && isForGood(error)) {
+        const untilMs = this.#options.clock.now() + GROW_AGAIN_MS;
+        memory.growthRefusal = { size: action.size, message: error.message, untilMs };
+      }
       logger.warn(`${action.type} did not succeed`, { error: error.message });
       this.#event(cluster, action, { type: 'Warning', note: error.message });
       return refusedPlan(next, error);
@@ -222,9 +234,10 @@ export class ClusterReconciler {
     const memory: Memory = {
       uid,
       facts: new FactMemory(),
-      replicas: new Replicas(() => memory.secret),
+      replicas: new Replicas((address) => this.#options.connect(address, () => memory.secret)),
       secret: '',
       fence: undefined,
+      growthRefusal: undefined,
     };
     this.#memories.set(key, memory);
     return memory;
@@ -260,6 +273,16 @@ function refusedPlan(next: Plan, error: Error): Plan {
     return { ...rest, stalled: { reason: 'Refused', message: error.message } };
   const before = next.operation === undefined ? '' : `${next.operation.message}; `;
   return { ...rest, operation: { type, message: `${before}${error.message}` } };
+}
+
+function refusalOf({ growthRefusal }: Memory, size: string, nowMs: number): string | undefined {
+  if (growthRefusal?.size !== size || growthRefusal.untilMs <= nowMs) return undefined;
+  return growthRefusal.message;
+}
+
+/** The same request will be refused again, until somebody changes something else. */
+function isForGood({ code }: ApiError): boolean {
+  return code === 403 || code === 422;
 }
 
 /** An object that Kubernetes does not want: a person must change the spec, or the permissions. */

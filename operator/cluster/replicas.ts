@@ -4,13 +4,22 @@ import { GROUP, PORTS } from '../resources/names.ts';
 const STATUS_TIMEOUT_MS = 1_000;
 const CONFIRM_TIMEOUT_MS = 2_000;
 
+/** One server, as the operator calls it. */
+export type Replica = Pick<ReplicaClient, keyof ReplicaClient>;
+
+/** Makes what calls the server at `host:port`; the secret is asked for at every call. */
+export type ConnectReplica = (address: string, authSecret: () => string) => Replica;
+
+export const connectReplica: ConnectReplica = (address, authSecret) =>
+  new ReplicaClient({ address, group: GROUP, authSecret });
+
 /** The servers of one cluster by their pods' addresses. Owns the connections. */
 export class Replicas implements Disposable {
-  readonly #clients = new Map<string, ReplicaClient>();
-  readonly #authSecret: () => string;
+  readonly #clients = new Map<string, Replica>();
+  readonly #connect: (address: string) => Replica;
 
-  constructor(authSecret: () => string) {
-    this.#authSecret = authSecret;
+  constructor(connect: (address: string) => Replica) {
+    this.#connect = connect;
   }
 
   /** What the server at `ip` says of itself; undefined when it does not answer. */
@@ -33,11 +42,11 @@ export class Replicas implements Disposable {
     }
   }
 
-  at(ip: string): ReplicaClient {
+  at(ip: string): Replica {
     const known = this.#clients.get(ip);
     if (known !== undefined) return known;
     const address = `${ip.includes(':') ? `[${ip}]` : ip}:${String(PORTS.grpc)}`;
-    const client = new ReplicaClient({ address, group: GROUP, authSecret: this.#authSecret });
+    const client = this.#connect(address);
     this.#clients.set(ip, client);
     return client;
   }

@@ -3,7 +3,7 @@ import type {
   OwnerReference,
   ResourceType,
 } from '../controller/kubernetes-object.ts';
-import { LABELS, memberServiceName } from '../resources/names.ts';
+import { LABELS } from '../resources/names.ts';
 import { disruptionBudget, networkPolicy, serviceAccount } from '../resources/protection.ts';
 import {
   DISRUPTION_BUDGETS,
@@ -14,9 +14,6 @@ import {
 import { services } from '../resources/services.ts';
 import type { Observed, PodView } from './observed.ts';
 import { podsNeeded, voterOf } from './plan/membership.ts';
-
-/** No cluster ever has an ordinal from here on; one that was scaled by hand may leave a Service. */
-const ORDINALS_MAX = 32;
 
 /** An object that is to exist as it stands here, whatever else is in it. */
 export type WantedObject = { readonly type: ResourceType; readonly object: KubernetesObject };
@@ -37,23 +34,6 @@ export function wantedObjects(observed: Observed, owner: OwnerReference): readon
     ...(spec.networkPolicy.enabled
       ? [{ type: NETWORK_POLICIES, object: networkPolicy(observed, owner) }]
       : []),
-  ];
-}
-
-/** An object by its kind and name. */
-export type UnwantedObject = { readonly type: ResourceType; readonly name: string };
-
-/** Objects that a setting turned off, and the Services of members that are gone. */
-export function unwantedObjects(observed: Observed): readonly UnwantedObject[] {
-  const { spec, name } = observed;
-  const from = membersAtMost(observed);
-  const ordinals = Array.from({ length: ORDINALS_MAX - from }, (_, at) => from + at);
-  return [
-    ...(spec.disruption.podDisruptionBudget === 'Disabled'
-      ? [{ type: DISRUPTION_BUDGETS, name }]
-      : []),
-    ...(spec.networkPolicy.enabled ? [] : [{ type: NETWORK_POLICIES, name }]),
-    ...ordinals.map((ordinal) => ({ type: SERVICES, name: memberServiceName(name, ordinal) })),
   ];
 }
 

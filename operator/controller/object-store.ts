@@ -27,6 +27,10 @@ export class ObjectStore<T extends KubernetesObject> {
     return this.#objects.get(key);
   }
 
+  has(key: string): boolean {
+    return this.#objects.has(key);
+  }
+
   list(): readonly T[] {
     return [...this.#objects.values()];
   }

@@ -93,7 +93,16 @@ export function templateHash(template: PodTemplate): string {
 export function statefulSet(
   { namespace, name, spec }: Omit<PodSource, 'image'>,
   template: PodTemplate,
-  { hash, owner }: { readonly hash: string; readonly owner: OwnerReference },
+  {
+    hash,
+    owner,
+    claimSize,
+  }: {
+    readonly hash: string;
+    readonly owner: OwnerReference;
+    /** Size of the volumes that it makes. */
+    readonly claimSize: string;
+  },
 ): KubernetesObject & { readonly spec: Readonly<Record<string, unknown>> } {
   const { storage } = spec;
   return {
@@ -117,7 +126,7 @@ export function statefulSet(
           metadata: { name: 'data', labels: commonLabels(name) },
           spec: {
             accessModes: [storage.accessMode],
-            resources: { requests: { storage: storage.size } },
+            resources: { requests: { storage: claimSize } },
             ...(storage.storageClassName !== undefined && {
               storageClassName: storage.storageClassName,
             }),

@@ -11,6 +11,7 @@ const TARGETS = {
   build: { program: 'node', args: ['scripts/build.ts'] },
   simulate: { program: 'node', args: ['test/simulation/main.ts'] },
   bench: { program: 'node', args: ['test/bench/main.ts'] },
+  'bench:operator': { program: 'node', args: ['--expose-gc', 'test/bench/operator.ts'] },
   'test:cluster': { program: 'node', args: ['test/cluster/run.ts'] },
   cluster: { program: 'node', args: ['test/cluster/main.ts'] },
   atomic: { program: 'node', args: ['client/main.ts'] },

@@ -21,12 +21,19 @@ const roll = ({ world }: Schedule): void => {
   if (spec !== undefined) world.patchCluster({ spec: { ...spec, version: 'v2' } });
 };
 
+const enlarge = ({ world }: Schedule): void => {
+  const { spec } = world.objects.cluster ?? {};
+  if (spec === undefined) return;
+  world.patchCluster({ spec: { ...spec, storage: { ...spec.storage, size: '5Gi' } } });
+};
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   create: { from: 0, steps: [() => undefined] },
   'scale 1, 3, 5': { from: 1, steps: [scaleTo(3), scaleTo(5)] },
   'scale 5, 3, 1': { from: 5, steps: [scaleTo(3), scaleTo(1)] },
   'scale 2, 4, 3': { from: 2, steps: [scaleTo(4), scaleTo(3)] },
   roll: { from: 3, steps: [roll] },
+  'larger volumes': { from: 3, steps: [enlarge] },
   replace: { from: 3, steps: [(schedule) => loseDiskOf(schedule, 1)] },
 };
 const PAIRS = 40;

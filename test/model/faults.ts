@@ -31,6 +31,8 @@ const FAULTS: readonly Fault[] = [
   { weight: 2, strike: scaleByHand },
   { weight: 1, strike: recreate },
   { weight: 3, strike: blind },
+  { weight: 3, strike: enlarge },
+  { weight: 1, strike: allowGrowth },
 ];
 const WEIGHTS = FAULTS.reduce((sum, { weight }) => sum + weight, 0);
 
@@ -46,6 +48,7 @@ export function calmDown(schedule: Schedule): void {
   const { world, operators, random } = schedule;
   world.crashed.clear();
   world.frozen.clear();
+  world.volumesMayGrow = true;
   for (const operator of operators) operator.blindTo.clear();
   const { cluster } = world.objects;
   if (cluster === undefined) world.objects = { ...world.objects, cluster: world.newCluster(3) };
@@ -166,6 +169,19 @@ function changeVersion({ world, random }: Schedule): string | undefined {
   world.brokenImages.add(BROKEN).add(LAME);
   world.patchCluster({ spec: { ...spec, version } });
   return `the user wants version ${version ?? ''} (${hashOf(version ?? '')})`;
+}
+
+function enlarge({ world, random }: Schedule): string | undefined {
+  const { spec } = world.objects.cluster ?? {};
+  if (spec === undefined) return undefined;
+  const size = `${String(Number.parseInt(spec.storage.size) + random.integer(1, 4))}Gi`;
+  world.patchCluster({ spec: { ...spec, storage: { ...spec.storage, size } } });
+  return `the user wants volumes of ${size}`;
+}
+
+function allowGrowth({ world }: Schedule): string {
+  world.volumesMayGrow = !world.volumesMayGrow;
+  return world.volumesMayGrow ? 'volumes may grow' : 'volumes may not grow';
 }
 
 function hibernate({ world }: Schedule): string | undefined {

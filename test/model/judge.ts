@@ -1,3 +1,4 @@
+import { quantityBytes } from '../../operator/api/quantity.ts';
 import type { Action } from '../../operator/cluster/action.ts';
 import { quorumOf } from '../../operator/cluster/plan/membership.ts';
 import type { Disk } from './raft-group.ts';
@@ -33,6 +34,10 @@ export class Judge {
         return this.#judgeChange(action.voters);
       case 'joinFresh':
         return this.#judgeDisk(action.ordinal, action.type, action.incarnation);
+      case 'growClaim':
+        return this.#judgeGrowth(action);
+      case 'orphanPods':
+        return this.#judgeOrphans();
       case 'deleteClaim':
         return this.#judgeClaim(action.ordinal);
       case 'bootstrap':
@@ -148,6 +153,34 @@ export class Judge {
     const { group } = this.#world;
     if (group.voters().has(ordinal) || this.#latestVoters().has(ordinal))
       this.#say(`deleteClaim of ${String(ordinal)}, which is a voter`);
+  }
+
+  #judgeGrowth({ ordinal, size }: Extract<Action, { readonly type: 'growClaim' }>): void {
+    const { claims } = this.#world.objects;
+    const claim = claims.find((one) => one.ordinal === ordinal);
+    if (claim !== undefined && quantityBytes(size) < claim.requestedBytes)
+      this.#say(`growClaim makes the volume of ${String(ordinal)} smaller`);
+    const others = claims.filter(
+      (one) => one.ordinal !== ordinal && one.capacityBytes < one.requestedBytes,
+    );
+    const pods = others.filter(({ ordinal: at, quarantinedAt }) => {
+      return quarantinedAt === undefined && this.#world.group.voters().has(at);
+    });
+    if (pods.length > 0) this.#say('growClaim while another volume still grows');
+  }
+
+  /** For a while nobody replaces a pod, and the next set has the template of the spec. */
+  #judgeOrphans(): void {
+    const { set, pods, cluster, claims } = this.#world.objects;
+    const voters = [...this.#world.group.voters()];
+    if (voters.some(([, bound]) => !this.#answered(bound)))
+      this.#say('the StatefulSet is made anew while a voter is missing');
+    if (set?.image !== cluster?.spec.version || pods.some(({ image }) => image !== set?.image))
+      this.#say('the StatefulSet is made anew during a roll');
+    const size = quantityBytes(cluster?.spec.storage.size ?? '');
+    const used = claims.filter(({ ordinal }) => voters.some(([at]) => at === ordinal));
+    if (used.some(({ capacityBytes }) => capacityBytes < size))
+      this.#say('the StatefulSet is made anew before the volumes have grown');
   }
 
   #answered(incarnation: string): boolean {

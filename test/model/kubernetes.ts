@@ -2,6 +2,7 @@ import {
   atomicClusterSpecSchema,
   type AtomicClusterStatus,
 } from '../../operator/api/atomic-cluster.ts';
+import { quantityBytes } from '../../operator/api/quantity.ts';
 import type { Observed } from '../../operator/cluster/observed.ts';
 import type { SimulationRandom } from '../simulation/random.ts';
 import { RaftGroup, type Disk, type Server } from './raft-group.ts';
@@ -27,6 +28,8 @@ export type SetObject = {
   /** All that differs between templates here. */
   readonly image: string;
   readonly updateRevision: string | undefined;
+  /** Size of the volumes that it makes. */
+  readonly claimSize: string;
 };
 
 export type PodObject = {
@@ -48,6 +51,9 @@ export type ClaimObject = {
   readonly deleting: boolean;
   readonly clusterId: string | undefined;
   readonly quarantinedAt: string | undefined;
+  /** What was asked for, and what it has. */
+  readonly requestedBytes: number;
+  readonly capacityBytes: number;
 };
 
 /** What the API server has: every kind is replaced as a whole, so that old ones can be kept. */
@@ -84,6 +90,8 @@ export class World {
   /** Pods whose processes stand still. */
   readonly frozen = new Set<string>();
   readonly brokenImages = new Set<string>();
+  /** Whether Kubernetes grows volumes at present. */
+  volumesMayGrow = true;
   readonly disks: Disk[] = [];
   /** Revisions that the StatefulSet controller still has. */
   readonly revisions = new Map<string, string>();
@@ -169,6 +177,7 @@ export class World {
       ...{ uid: this.name('set'), resourceVersion: 1, generation: 1, observedGeneration: 0 },
       ...{ ownerUid: cluster?.uid ?? '', replicas, templateHash: hashOf(image), image },
       updateRevision: undefined,
+      claimSize: cluster?.spec.storage.size ?? '',
     };
     this.objects = { ...this.objects, set };
   }
@@ -218,6 +227,7 @@ export class World {
     this.#collectGarbage();
     for (const pod of this.objects.pods) this.#runPod(pod);
     this.#endClaims();
+    this.#growVolumes();
     const reachable = this.taking();
     if (this.random.chance(0.3)) this.group.write(reachable);
     this.group.step(reachable, this.nowMs);
@@ -249,11 +259,12 @@ export class World {
     }
   }
 
-  #keepPods({ replicas, image }: SetObject): void {
+  #keepPods({ replicas, image, claimSize }: SetObject): void {
     for (let ordinal = 0; ordinal < replicas; ordinal++) {
       const pod = this.pod(ordinal);
       if (pod === undefined) this.#createPod(ordinal, image);
-      if (this.claim(ordinal) === undefined && pod?.node === undefined) this.#createClaim(ordinal);
+      if (this.claim(ordinal) === undefined && pod?.node === undefined)
+        this.#createClaim(ordinal, quantityBytes(claimSize));
     }
     for (const pod of this.objects.pods) {
       if (pod.ordinal >= replicas && !pod.deleting) this.patchPod(pod.uid, { deleting: true });
@@ -268,10 +279,11 @@ export class World {
     this.objects = { ...this.objects, pods: [...this.objects.pods, pod] };
   }
 
-  #createClaim(ordinal: number): void {
+  #createClaim(ordinal: number, bytes: number): void {
     const claim = {
       ...{ ordinal, uid: this.name('claim'), disk: undefined, deleting: false },
       ...{ clusterId: undefined, quarantinedAt: undefined },
+      ...{ requestedBytes: bytes, capacityBytes: bytes },
     };
     this.objects = { ...this.objects, claims: [...this.objects.claims, claim] };
   }
@@ -348,6 +360,15 @@ export class World {
       if (disk !== undefined) disk.lost = true;
       const claims = this.objects.claims.filter((claim) => claim.uid !== uid);
       this.objects = { ...this.objects, claims };
+    }
+  }
+
+  /** The storage driver, and the node, which grows a file system only while a pod uses it. */
+  #growVolumes(): void {
+    for (const { uid, ordinal, requestedBytes, capacityBytes } of this.objects.claims) {
+      const used = this.pod(ordinal)?.running === true;
+      if (requestedBytes <= capacityBytes || !used || this.random.chance(0.6)) continue;
+      this.patchClaim(uid, { capacityBytes: requestedBytes });
     }
   }
 

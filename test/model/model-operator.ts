@@ -1,3 +1,4 @@
+import { quantityBytes } from '../../operator/api/quantity.ts';
 import type { Action, Plan } from '../../operator/cluster/action.ts';
 import { FactMemory, factsSeen } from '../../operator/cluster/evidence.ts';
 import type {
@@ -37,12 +38,14 @@ const SERVER_ACTIONS = [
   ...(['bootstrap', 'joinFresh', 'claimFence', 'changePeers', 'transferLeader'] as const),
 ];
 const POD_ACTIONS = ['evictPod', 'deletePod'] as const;
-const CLAIM_ACTIONS = ['quarantineClaim', 'releaseClaim', 'deleteClaim'] as const;
+const CLAIM_ACTIONS = ['quarantineClaim', 'releaseClaim', 'deleteClaim', 'growClaim'] as const;
 
 type ServerAction = (typeof SERVER_ACTIONS)[number];
 type PodAction = (typeof POD_ACTIONS)[number];
 type ClaimAction = (typeof CLAIM_ACTIONS)[number];
 
+/** As in reconcile.ts, but sooner. */
+const GROW_AGAIN_MS = 20_000;
 const CONTACT_MAX_MS = 3_000;
 const LAG_MAX_ENTRIES = 10;
 
@@ -53,6 +56,7 @@ export class ModelOperator {
   #fence: number | undefined;
   #instance: string;
   #cache: Objects;
+  #growthRefusedUntilMs = -Infinity;
   #clusterUid: string | undefined;
   /** The status that was compared last, as text. */
   #told: { readonly status: Observed['status']; readonly text: string } | undefined;
@@ -74,6 +78,7 @@ export class ModelOperator {
   #forget(): void {
     this.#facts = new FactMemory();
     this.#fence = undefined;
+    this.#growthRefusedUntilMs = -Infinity;
     this.#instance = this.#options.world.name(this.#options.name);
   }
 
@@ -124,6 +129,7 @@ export class ModelOperator {
       templateHash: hashOf(cluster.spec.version ?? ''),
       statefulSet: set && {
         ...{ uid: set.uid, replicas: set.replicas, templateHash: set.templateHash },
+        claimSize: set.claimSize,
         updateRevision: current ? set.updateRevision : undefined,
         deleting: false,
       },
@@ -135,7 +141,7 @@ export class ModelOperator {
       }),
       claims: claims.map((claim) => this.#claimView(claim)),
       group: confirmed ? groupOf(leader, world.nowMs) : undefined,
-      ...{ fence: this.#fence, now: world.now() },
+      ...{ fence: this.#fence, growthRefused: this.#growthRefused(), now: world.now() },
     };
   }
 
@@ -143,7 +149,9 @@ export class ModelOperator {
     const { ordinal, uid, deleting, clusterId, quarantinedAt } = claim;
     const nodeLost = disk?.node !== undefined && !this.#cache.nodes.includes(disk.node);
     const bound = disk !== undefined;
-    return { ordinal, uid, bound, deleting, clusterId, quarantinedAt, nodeLost };
+    const { requestedBytes, capacityBytes } = claim;
+    const sizes = { requestedBytes, capacityBytes, growth: undefined };
+    return { ordinal, uid, bound, deleting, clusterId, quarantinedAt, nodeLost, ...sizes };
   }
 
   /** As maintain.ts: a volume tells whose data it holds. */
@@ -171,18 +179,36 @@ export class ModelOperator {
     if (isOneOf(SERVER_ACTIONS, action)) return this.#callServer(action, observed);
     if (isOneOf(POD_ACTIONS, action)) return this.#endPod(action);
     if (isOneOf(CLAIM_ACTIONS, action)) return this.#changeClaim(action, observed.now);
+    if (action.type === 'orphanPods') return this.#orphanPods(action);
     return this.#changeSet(action, observed);
   }
 
-  #changeClaim({ type, ordinal, uid }: ActionOf<ClaimAction>, now: string): void {
+  #growthRefused(): string | undefined {
+    return this.#options.world.nowMs < this.#growthRefusedUntilMs ? 'it may not grow' : undefined;
+  }
+
+  #orphanPods({ uid }: ActionOf<'orphanPods'>): void {
+    const { world } = this.#options;
+    if (world.objects.set?.uid !== uid) throw new Stale('another StatefulSet');
+    world.objects = { ...world.objects, set: undefined };
+  }
+
+  #changeClaim(action: ActionOf<ClaimAction>, now: string): void {
+    const { type, ordinal, uid } = action;
     const { world } = this.#options;
     if (world.claim(ordinal)?.uid !== uid) throw new Stale('another claim');
+    if (type === 'growClaim') {
+      if (world.volumesMayGrow)
+        return world.patchClaim(uid, { requestedBytes: quantityBytes(action.size) });
+      this.#growthRefusedUntilMs = world.nowMs + GROW_AGAIN_MS;
+      throw new Refused('403: it may not grow');
+    }
     const quarantinedAt = type === 'quarantineClaim' ? now : undefined;
     world.patchClaim(uid, type === 'deleteClaim' ? { deleting: true } : { quarantinedAt });
   }
 
   #changeSet(
-    action: Exclude<Action, ActionOf<ServerAction | PodAction | ClaimAction>>,
+    action: Exclude<Action, ActionOf<ServerAction | PodAction | ClaimAction | 'orphanPods'>>,
     { spec, status }: Observed,
   ): void {
     const { world } = this.#options;

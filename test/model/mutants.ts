@@ -1,3 +1,4 @@
+import { quantityBytes } from '../../operator/api/quantity.ts';
 import type { Action, Plan } from '../../operator/cluster/action.ts';
 import type { Observed } from '../../operator/cluster/observed.ts';
 import { plan } from '../../operator/cluster/plan/plan.ts';
@@ -68,6 +69,20 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'never replaces anybody': (observed) => {
     const next = plan(observed);
     return next.operation?.type === 'Replace' ? { requeueAfterMs: REQUEUE_MS } : next;
+  },
+  'makes the StatefulSet anew before the volumes have grown': unless(({ statefulSet, spec }) => {
+    const differs = statefulSet !== undefined && statefulSet.claimSize !== spec.storage.size;
+    return differs ? { type: 'orphanPods', uid: statefulSet.uid } : undefined;
+  }),
+  'grows all volumes at once': unless(({ claims, spec, group }) => {
+    const { size } = spec.storage;
+    const small = claims.find(({ requestedBytes = 0 }) => requestedBytes < quantityBytes(size));
+    if (group === undefined || small === undefined) return undefined;
+    return { type: 'growClaim', ordinal: small.ordinal, uid: small.uid, size };
+  }),
+  'never grows a volume': (observed) => {
+    const next = plan(observed);
+    return next.operation?.type === 'Grow' ? { requeueAfterMs: REQUEUE_MS } : next;
   },
   'takes two voters out at once for a roll': (observed) => {
     const next = plan(observed);

@@ -1,4 +1,5 @@
 import type { Plan } from '../../operator/cluster/action.ts';
+import { quantityBytes } from '../../operator/api/quantity.ts';
 import type { Observed } from '../../operator/cluster/observed.ts';
 import { SimulationRandom } from '../simulation/random.ts';
 import { Judge } from './judge.ts';
@@ -190,7 +191,16 @@ export class Schedule {
     if (pods.some((pod) => !pod.ready || pod.revision !== revisionOf(image)))
       return 'a pod is not ready or not of the new revision';
     const ready = cluster?.status.conditions?.find(({ type }) => type === 'Ready');
-    return ready?.status === 'True' ? undefined : `Ready is ${ready?.status ?? 'not told'}`;
+    if (ready?.status !== 'True') return `Ready is ${ready?.status ?? 'not told'}`;
+    return this.#tooSmall(replicas, set.claimSize);
+  }
+
+  #tooSmall(replicas: number, claimSize: string): string | undefined {
+    const { cluster, claims } = this.world.objects;
+    const size = quantityBytes(cluster?.spec.storage.size ?? '');
+    const used = claims.filter(({ ordinal }) => ordinal < replicas);
+    if (used.some(({ capacityBytes }) => capacityBytes < size)) return 'a volume is too small';
+    return quantityBytes(claimSize) < size ? 'new volumes would be too small' : undefined;
   }
 
   #unjustified({ reason, message }: NonNullable<Plan['stalled']>): string | undefined {

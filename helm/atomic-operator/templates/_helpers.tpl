@@ -43,9 +43,10 @@ seccompProfile:
 - apiGroups: [atomicraft.dev]
   resources: [atomicclusters/finalizers]
   verbs: [update]
+# Delete: without its pods, to create it again with another size of volumes.
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get]

@@ -7,6 +7,7 @@ import { planHibernation, planLineage, planPods, planWithoutLeader } from './pre
 import { planReplacement } from './replacement.ts';
 import { planRoll, planRollBack } from './roll.ts';
 import { planScale } from './scale.ts';
+import { planVolumes } from './volumes.ts';
 import { LOOK_IDLE_MS } from './waiting.ts';
 
 /** First come the conditions of everything else; whatever has something to say ends the pass. */
@@ -24,6 +25,7 @@ const STEPS: readonly ((observed: Observed) => Plan | undefined)[] = [
   planRoll,
   planScale,
   planClaims,
+  planVolumes,
 ];
 
 /**

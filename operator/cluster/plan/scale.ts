@@ -60,10 +60,23 @@ function planNewcomer(observed: Observed, ordinal: number): Plan | undefined {
   }
   // A disk that was a member before must not come back as what it was.
   const { catchingUp = [] } = observed.group ?? {};
-  if (!report.joined || catchingUp.includes(report.incarnation)) return undefined;
+  if (!report.joined || catchingUp.includes(report.incarnation)) {
+    return planKeptClaim(observed, ordinal);
+  }
   return {
     action: { type: 'joinFresh', ordinal, incarnation: report.incarnation },
     operation: { type: 'ScaleUp', message: `${name} puts its old data aside` },
+    requeueAfterMs: LOOK_SOON_MS,
+  };
+}
+
+/** Its volume counts again before it votes: without a leader, volumes tell which pods are needed. */
+function planKeptClaim({ claims, name }: Observed, ordinal: number): Plan | undefined {
+  const claim = claims.find((one) => one.ordinal === ordinal);
+  if (claim?.quarantinedAt === undefined || claim.deleting) return undefined;
+  return {
+    action: { type: 'releaseClaim', ordinal, uid: claim.uid },
+    operation: { type: 'ScaleUp', message: `adding ${names(name, [ordinal])}` },
     requeueAfterMs: LOOK_SOON_MS,
   };
 }

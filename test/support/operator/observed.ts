@@ -54,6 +54,7 @@ export function claim(ordinal: number, more: Partial<ClaimView> = {}): ClaimView
   return {
     ...{ ordinal, uid: `claim-${String(ordinal)}`, bound: true, deleting: false },
     ...{ clusterId: 'cluster', quarantinedAt: undefined, nodeLost: false },
+    ...{ requestedBytes: 2 ** 30, capacityBytes: 2 ** 30, growth: undefined },
     ...more,
   };
 }
@@ -81,6 +82,7 @@ export function statefulSet(
 ): StatefulSetView {
   return {
     ...{ uid: 'set', replicas, templateHash: TEMPLATE, updateRevision: REVISION, deleting: false },
+    claimSize: '1Gi',
     ...more,
   };
 }
@@ -105,7 +107,13 @@ export function observed(members = 3, more: Partial<Observed> = {}): Observed {
       pod(ordinal, { report: report(ordinal, { voters: ordinals }) }),
     ),
     claims: ordinals.map((ordinal) => claim(ordinal)),
-    ...{ group: group(ordinals), fence: 1, facts: facts(), now: '2030-01-01T00:00:00.000Z' },
+    ...{
+      group: group(ordinals),
+      fence: 1,
+      growthRefused: undefined,
+      facts: facts(),
+      now: '2030-01-01T00:00:00.000Z',
+    },
     ...more,
   };
 }

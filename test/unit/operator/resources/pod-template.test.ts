@@ -49,7 +49,9 @@ describe('the pod template', () => {
 describe('the StatefulSet', () => {
   it('never says how many replicas there are: applying it must not start or stop a pod', () => {
     const from = source({ replicas: 5 });
-    const object = statefulSet(from, podTemplate(from), { hash: 'h', owner: OWNER });
+    const object = statefulSet(from, podTemplate(from), {
+      ...{ hash: 'h', owner: OWNER, claimSize: '1Gi' },
+    });
     expect(object.spec).not.toHaveProperty('replicas');
     expect(object.spec).toMatchObject({
       podManagementPolicy: 'Parallel',

@@ -34,6 +34,13 @@ describe('growing', () => {
     expect(next.action).toEqual({ type: 'joinFresh', ordinal: 2, incarnation: 'disk-2' });
   });
 
+  it('takes the mark off a volume that was set aside before its member votes', () => {
+    const kept = claim(2, { quarantinedAt: '2029-12-31T00:00:00Z' });
+    const seen = { pods: [pod(0), pod(1), fresh(2)], group: group([0, 1]) };
+    const next = plan(observed(3, { ...size(3), ...seen, claims: [claim(0), claim(1), kept] }));
+    expect(next.action).toEqual({ type: 'releaseClaim', ordinal: 2, uid: 'claim-2' });
+  });
+
   it('leaves a disk alone that the leader is bringing up to date', () => {
     const seen = { group: group([0, 1], { catchingUp: ['disk-2'] }) };
     expect(plan(observed(3, { ...size(3), ...seen })).action?.type).toBe('changePeers');

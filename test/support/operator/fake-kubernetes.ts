@@ -1,0 +1,83 @@
+import { isDeepStrictEqual } from 'node:util';
+import { ATOMIC_CLUSTER } from '../../../operator/api/atomic-cluster.ts';
+import type { AtomicClusterObject } from '../../../operator/cluster/kubernetes-objects.ts';
+import { ApiError } from '../../../operator/controller/api-error.ts';
+import type { Clock } from '../../../operator/controller/clock.ts';
+import { EVENTS } from '../../../operator/controller/event-recorder.ts';
+import type { KubernetesObject } from '../../../operator/controller/kubernetes-object.ts';
+import { LEASES } from '../../../operator/controller/leader-election.ts';
+import * as types from '../../../operator/resources/resource-types.ts';
+import { FakeApiServer, type FakeKind, type FakeRequest } from '../kubernetes/fake-api-server.ts';
+import { FakeMembers } from './fake-members.ts';
+import { FakeWorkloads } from './fake-workloads.ts';
+
+type SetObject = KubernetesObject & { readonly spec?: { readonly volumeClaimTemplates: unknown } };
+
+const NAMESPACE = 'demo';
+const WITH_STATUS = [ATOMIC_CLUSTER.plural, types.STATEFUL_SETS.plural, types.PODS.plural];
+
+const KINDS: readonly FakeKind[] = [ATOMIC_CLUSTER, LEASES, EVENTS, ...Object.values(types)].map(
+  (type) => ({ ...type, hasStatus: WITH_STATUS.includes(type.plural) }),
+);
+
+/** An API server in memory whose pods run at once, and the servers in them. */
+export class FakeKubernetes {
+  readonly api: FakeApiServer;
+  readonly members = new FakeMembers();
+  /** Whether the storage class lets volumes grow. */
+  volumesMayGrow = true;
+
+  constructor(clock: Clock) {
+    const workloads = new FakeWorkloads(this.members);
+    this.api = new FakeApiServer({
+      ...{ clock, kinds: KINDS },
+      before: (request) => this.#refusal(request) ?? 'proceed',
+      after: (request) => {
+        workloads.react(this.api, request);
+        return 'proceed';
+      },
+    });
+  }
+
+  /** Applies AtomicClusters `c0`, `c1` and so on. */
+  applyClusters(count: number, spec: AtomicClusterObject['spec'] = {}): void {
+    for (let number = 0; number < count; number++) {
+      const metadata = { namespace: NAMESPACE, name: `c${String(number)}` };
+      const object: AtomicClusterObject = { metadata, spec };
+      this.api.put(ATOMIC_CLUSTER, object, 'user');
+    }
+  }
+
+  cluster(number: number): AtomicClusterObject | undefined {
+    return this.api.peek(ATOMIC_CLUSTER, { namespace: NAMESPACE, name: `c${String(number)}` });
+  }
+
+  /** What the API server refuses of its own. */
+  #refusal({ verb, type, key, body }: FakeRequest): ApiError | undefined {
+    if (key === undefined || verb === 'create') return undefined;
+    const asked = body as { readonly spec?: object } | undefined;
+    if (type.plural === types.CLAIMS.plural && asked?.spec !== undefined && !this.volumesMayGrow) {
+      return new ApiError('the storageclass must support resize', { code: 403 });
+    }
+    if (type.plural !== types.STATEFUL_SETS.plural || verb !== 'apply') return undefined;
+    const { spec } = this.api.peek<SetObject>(type, key) ?? {};
+    const templates = (asked as SetObject | undefined)?.spec?.volumeClaimTemplates;
+    if (spec === undefined || isDeepStrictEqual(spec.volumeClaimTemplates, templates))
+      return undefined;
+    return new ApiError('updates to volumeClaimTemplates are forbidden', { code: 422 });
+  }
+
+  /** How many clusters are ready and have nothing left to do. */
+  settled(): number {
+    return this.api.peekAll<AtomicClusterObject>(ATOMIC_CLUSTER).filter(({ metadata, status }) => {
+      const holds = (type: string, value: string): boolean =>
+        status?.conditions?.some(
+          (one) =>
+            one.type === type &&
+            one.status === value &&
+            one.observedGeneration === metadata.generation,
+        ) ?? false;
+      return holds('Ready', 'True') && holds('Reconciling', 'False');
+    }).length;
+  }
+}
