@@ -14,6 +14,7 @@ import type { Action, Plan } from './action.ts';
 import type { ClusterStores } from './cluster-stores.ts';
 import { unknownConditions } from './conditions.ts';
 import { factsSeen, FactMemory } from './evidence.ts';
+import { noteOf } from './action-note.ts';
 import { execute, StaleObservation } from './execute.ts';
 import type { AtomicClusterObject, ClusterObjects } from './kubernetes-objects.ts';
 import { maintain } from './maintain.ts';
@@ -150,7 +151,8 @@ export class ClusterReconciler {
       this.#event(cluster, action, { type: 'Warning', note: error.message });
       return refusedPlan(next, error);
     }
-    this.#event(cluster, action, { type: 'Normal', note: next.operation?.message ?? action.type });
+    const note = noteOf(cluster.metadata.name, action, next.operation);
+    this.#event(cluster, action, { type: 'Normal', note });
     return next;
   }
 
