@@ -218,6 +218,61 @@ describe('a lost disk', () => {
   );
 });
 
+describe('Services and volumes', () => {
+  it(
+    'name the leader and the followers, wherever leadership goes',
+    async () => {
+      const behind = async (service: string): Promise<string> =>
+        cluster.kubectl(
+          ...['get', 'endpointslices', '-l', `kubernetes.io/service-name=${service}`],
+          '-o=jsonpath={.items[*].endpoints[*].targetRef.name}',
+        );
+      for (const ordinal of [0, 2]) {
+        await cluster.lead(ordinal);
+        await cluster.eventually(`counters-${String(ordinal)} is behind the Service`, async () => {
+          return (await behind('counters-leader')) === `counters-${String(ordinal)}`;
+        });
+        const followers = ['counters-0', 'counters-1', 'counters-2'];
+        followers.splice(ordinal, 1);
+        await cluster.eventually('the others are behind the other', async () => {
+          return (await behind('counters-read')).split(' ').sort().join() === followers.join();
+        });
+      }
+      // Followers ask the leader how far they must be: what they answer is no older.
+      const conf = `--conf=counters-read.${NAMESPACE}.svc:8100`;
+      expect(await cluster.client('counters-0', 'get', '7', conf)).toBe('42');
+    },
+    10 * MINUTES,
+  );
+
+  it(
+    'grow while the members go on, and new members get volumes of the new size',
+    async () => {
+      const pods = async (): Promise<string> =>
+        cluster.kubectl('get', 'pods', '-o=jsonpath={.items[*].metadata.uid}');
+      const before = await pods();
+      const claims = async (): Promise<string> =>
+        cluster.kubectl(
+          ...['get', 'pvc', '-l', 'atomicraft.dev/cluster=counters'],
+          '-o=jsonpath={.items[*].status.capacity.storage}',
+        );
+      await underLoad(cluster, 'grow the volumes', async () => {
+        await cluster.patch({ storage: { size: '2Gi' } });
+        await cluster.eventually('the StatefulSet has the new size', async () => {
+          const path =
+            '-o=jsonpath={.spec.volumeClaimTemplates[0].spec.resources.requests.storage}';
+          const size = await cluster.kubectl('get', 'sts/counters', path, '--ignore-not-found');
+          return size === '2Gi';
+        });
+        await cluster.ready(3);
+      });
+      expect(new Set((await claims()).split(' ').slice(0, 3))).toEqual(new Set(['2Gi']));
+      expect(await pods()).toBe(before);
+    },
+    10 * MINUTES,
+  );
+});
+
 describe('hibernation and deletion', () => {
   it(
     'sleeps without pods and wakes with all it knew',
@@ -242,7 +297,7 @@ describe('hibernation and deletion', () => {
         );
         return pods === '';
       });
-      await cluster.apply({ ...spec, replicas: 3 });
+      await cluster.apply({ ...spec, replicas: 3, storage: { size: '2Gi' } });
       await cluster.conditionIs('Stalled', 'True/ForeignDisks');
       const stalled = (await cluster.status()).conditions?.find(({ type }) => type === 'Stalled');
       expect(stalled?.message).toContain(`atomicraft.dev/adopt-cluster-id=${clusterID}`);
