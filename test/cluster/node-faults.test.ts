@@ -15,7 +15,7 @@ const ORDINALS = [0, 1, 2];
 /** On disks that die with their node, and on disks that follow their pod. */
 const bound = new ClusterUnderTest(NAMESPACE, 'bound');
 const roaming = new ClusterUnderTest(NAMESPACE, 'roaming');
-const operator = new OperatorProcess('operator-nodes');
+const operator = new OperatorProcess('operator-nodes', ['--no-leader-elect']);
 
 // Nobody cuts the power of nodes that are not the bed's.
 const onBed = ownCluster === undefined ? describe : describe.skip;
