@@ -110,6 +110,16 @@ export const CONDITIONS = {
       OneNode: 'One node holds so many voters that its loss would lose the quorum.',
     },
   },
+  Monitored: {
+    meaning: 'A ServiceMonitor tells Prometheus of the members.',
+    reasons: {
+      Made: 'The ServiceMonitor is as it should be.',
+      Disabled: 'The spec asks for none.',
+      NotServed: 'Kubernetes does not know the kind: the Prometheus operator is not installed.',
+      Refused: 'Kubernetes refused the ServiceMonitor.',
+      Unknown: 'The operator has not looked yet.',
+    },
+  },
   Paused: {
     meaning: 'spec.paused stops the operator.',
     reasons: {

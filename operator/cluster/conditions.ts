@@ -28,6 +28,7 @@ export function conditionsOf(observed: Observed, plan: Plan): readonly Condition
     membersUpToDate(observed),
     storageReady(observed, plan),
     spreadDegraded(observed),
+    monitored(observed),
     paused(observed),
     hibernated(observed),
   ];
@@ -218,6 +219,20 @@ function crowdedNode(group: GroupView, pods: Observed['pods']): string | undefin
   // A group that stands no loss at all is told so by Degraded.
   if (tolerated === 0) return undefined;
   return [...voters].find(([, count]) => count > tolerated)?.[0];
+}
+
+function monitored({ spec, monitored: known }: Observed): ConditionState {
+  const type = 'Monitored';
+  if (spec.monitoring.serviceMonitor === 'Disabled') {
+    const message = 'spec.monitoring.serviceMonitor is Disabled';
+    return { type, status: 'False', reason: 'Disabled', message };
+  }
+  if (known === undefined) {
+    const message = 'the ServiceMonitor has not been looked at yet';
+    return { type, status: 'Unknown', reason: 'Unknown', message };
+  }
+  const { reason, message } = known;
+  return { type, status: reason === 'Made' ? 'True' : 'False', reason, message };
 }
 
 function paused({ spec }: Observed): ConditionState {

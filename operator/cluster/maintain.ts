@@ -96,6 +96,6 @@ async function unlessReplaced(patch: () => Promise<unknown>): Promise<void> {
   }
 }
 
-function isOwnedBy(object: KubernetesObject | undefined, owner: OwnerReference): boolean {
+export function isOwnedBy(object: KubernetesObject | undefined, owner: OwnerReference): boolean {
   return object?.metadata.ownerReferences?.some(({ uid }) => uid === owner.uid) ?? false;
 }

@@ -22,11 +22,13 @@ export async function observe(
     replicas,
     fence,
     growthRefused,
+    monitored,
     image,
     now,
   }: {
     readonly replicas: Replicas;
     readonly fence: number | undefined;
+    readonly monitored: Observed['monitored'];
     readonly growthRefused: (size: string) => string | undefined;
     /** The image for a version and repository of the spec. */
     readonly image: (spec: Observed['spec'], status: Observed['status']) => string;
@@ -40,7 +42,7 @@ export async function observe(
   const template = podTemplate({ namespace, name, spec, image: image(spec, status) });
   const servers = await askServers(objects, replicas);
   return {
-    ...{ namespace, name, spec, status, fence, template },
+    ...{ namespace, name, spec, status, fence, template, monitored },
     growthRefused: growthRefused(spec.storage.size),
     generation: generation ?? 0,
     deleting: deletionTimestamp !== undefined,

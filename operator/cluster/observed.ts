@@ -21,10 +21,17 @@ export type Observed = {
   readonly fence: number | undefined;
   /** Why Kubernetes has lately refused to grow a volume to the size that the spec asks for. */
   readonly growthRefused: string | undefined;
+  /** What became of the ServiceMonitor, if one is wanted and was looked at. */
+  readonly monitored: Monitored | undefined;
   /** How long each of the facts of evidence.ts has held without a break. */
   readonly facts: ReadonlyMap<string, Fact>;
   /** Wall clock, ISO 8601. */
   readonly now: string;
+};
+
+export type Monitored = {
+  readonly reason: 'Made' | 'NotServed' | 'Refused';
+  readonly message: string;
 };
 
 /** Something that was seen in every one of the last `passes` looks, for `heldMs`. */

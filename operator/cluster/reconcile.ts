@@ -4,7 +4,7 @@ import type { KubernetesApi } from '../controller/api-client.ts';
 import { ApiError } from '../controller/api-error.ts';
 import type { Clock } from '../controller/clock.ts';
 import type { ReconcileContext, ReconcileResult } from '../controller/controller.ts';
-import type { EventRecorder } from '../controller/event-recorder.ts';
+import type { EventRecorder, RecordedEvent } from '../controller/event-recorder.ts';
 import { apiVersionOf, type OwnerReference } from '../controller/kubernetes-object.ts';
 import { timestamp } from '../controller/kubernetes-time.ts';
 import { mergeConditions, writeStatus, type NewCondition } from '../controller/status-writer.ts';
@@ -18,6 +18,7 @@ import { noteOf } from './action-note.ts';
 import { execute, StaleObservation } from './execute.ts';
 import type { AtomicClusterObject, ClusterObjects } from './kubernetes-objects.ts';
 import { maintain } from './maintain.ts';
+import { keepServiceMonitor, type MonitorMemory } from './monitoring.ts';
 import { observe, type Observation } from './observe.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
@@ -51,6 +52,7 @@ type Memory = {
   secret: string;
   fence: number | undefined;
   growthRefusal: GrowthRefusal | undefined;
+  monitor: MonitorMemory | undefined;
 };
 
 /** That Kubernetes would not grow a volume to this size, and why; it is asked again later. */
@@ -95,6 +97,7 @@ export class ClusterReconciler {
     const observation = await observe(objects, {
       replicas: memory.replicas,
       fence: memory.fence,
+      monitored: memory.monitor?.monitored,
       growthRefused: (size) => refusalOf(memory, size, clock.now()),
       image: (spec, status) => this.#imageOf(spec, status),
       now: clock.wallTime(),
@@ -106,10 +109,36 @@ export class ClusterReconciler {
     const owner = ownerOf(cluster);
     if (!observed.deleting && !observed.spec.paused) {
       await maintain(observed, { api, stores, objects, owner });
+      await this.#keepMonitor(observed, { memory, cluster, owner });
       next = await this.#act(observation, next, { memory, objects, owner, context });
     }
     await this.#tell(cluster, observed, next);
     return { requeueAfterMs: next.requeueAfterMs };
+  }
+
+  async #keepMonitor(
+    observed: Observed,
+    {
+      memory,
+      cluster,
+      owner,
+    }: {
+      readonly memory: Memory;
+      readonly cluster: AtomicClusterObject;
+      readonly owner: OwnerReference;
+    },
+  ): Promise<void> {
+    const { api, clock } = this.#options;
+    const before = memory.monitor?.monitored?.reason;
+    memory.monitor = await keepServiceMonitor(observed, memory.monitor, {
+      ...{ api, owner, nowMs: clock.now() },
+    });
+    const { reason = 'Made', message = '' } = memory.monitor.monitored ?? {};
+    if (reason === 'Made' || reason === before) return;
+    this.#record(cluster, {
+      ...{ type: 'Warning', reason: `ServiceMonitor${reason}`, action: 'KeepServiceMonitor' },
+      note: message,
+    });
   }
 
   /** Carries the action out; what is refused for a reason is told and tried again. */
@@ -162,13 +191,14 @@ export class ClusterReconciler {
     { type, note }: { readonly type: 'Normal' | 'Warning'; readonly note: string },
   ): void {
     const name = action.type.replace(/^./, (letter) => letter.toUpperCase());
-    this.#options.recorder.event({
-      regarding: { apiVersion: apiVersionOf(ATOMIC_CLUSTER), kind: 'AtomicCluster', ...cluster },
-      type,
-      reason: type === 'Normal' ? name : `${name}Failed`,
-      action: name,
-      note: note.slice(0, NOTE_LENGTH_MAX),
-    });
+    const reason = type === 'Normal' ? name : `${name}Failed`;
+    this.#record(cluster, { type, reason, action: name, note });
+  }
+
+  #record(cluster: AtomicClusterObject, event: Omit<RecordedEvent, 'regarding'>): void {
+    const kind = { apiVersion: apiVersionOf(ATOMIC_CLUSTER), kind: ATOMIC_CLUSTER.kind };
+    const note = event.note.slice(0, NOTE_LENGTH_MAX);
+    this.#options.recorder.event({ regarding: { ...kind, ...cluster }, ...event, note });
   }
 
   async #tell(cluster: AtomicClusterObject, observed: Observed, next: Plan): Promise<void> {
@@ -240,6 +270,7 @@ export class ClusterReconciler {
       secret: '',
       fence: undefined,
       growthRefusal: undefined,
+      monitor: undefined,
     };
     this.#memories.set(key, memory);
     return memory;

@@ -29,3 +29,9 @@ export const NETWORK_POLICIES: ResourceType = {
   ...{ group: 'networking.k8s.io', version: 'v1', plural: 'networkpolicies' },
   kind: 'NetworkPolicy',
 };
+
+/** Of the Prometheus operator: not every cluster serves it. */
+export const SERVICE_MONITORS: ResourceType = {
+  ...{ group: 'monitoring.coreos.com', version: 'v1', plural: 'servicemonitors' },
+  kind: 'ServiceMonitor',
+};

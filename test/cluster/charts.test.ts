@@ -37,7 +37,7 @@ const RENDERS: Readonly<Record<string, Render>> = {
       affinity: { nodeAffinity: {} },
       priorityClassName: 'system-cluster-critical',
       podAnnotations: { team: 'storage' },
-      monitoring: { serviceMonitor: true, prometheusRule: true },
+      monitoring: { serviceMonitor: true, prometheusRule: true, dashboards: true },
     },
   },
   'cluster-by-default': { chart: CLUSTER_CHART, values: {} },

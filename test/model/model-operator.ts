@@ -141,7 +141,12 @@ export class ModelOperator {
       }),
       claims: claims.map((claim) => this.#claimView(claim)),
       group: confirmed ? groupOf(leader, world.nowMs) : undefined,
-      ...{ fence: this.#fence, growthRefused: this.#growthRefused(), now: world.now() },
+      ...{
+        fence: this.#fence,
+        growthRefused: this.#growthRefused(),
+        monitored: undefined,
+        now: world.now(),
+      },
     };
   }
 

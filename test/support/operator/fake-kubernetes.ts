@@ -4,14 +4,17 @@ import type { AtomicClusterObject } from '../../../operator/cluster/kubernetes-o
 import { ApiError } from '../../../operator/controller/api-error.ts';
 import type { Clock } from '../../../operator/controller/clock.ts';
 import { EVENTS } from '../../../operator/controller/event-recorder.ts';
-import type { KubernetesObject } from '../../../operator/controller/kubernetes-object.ts';
 import { LEASES } from '../../../operator/controller/leader-election.ts';
 import * as types from '../../../operator/resources/resource-types.ts';
 import { FakeApiServer, type FakeKind, type FakeRequest } from '../kubernetes/fake-api-server.ts';
 import { FakeMembers } from './fake-members.ts';
 import { FakeWorkloads } from './fake-workloads.ts';
 
-type SetObject = KubernetesObject & { readonly spec?: { readonly volumeClaimTemplates: unknown } };
+type Spec = { readonly volumeClaimTemplates?: unknown };
+
+function specOf(object: unknown): Spec | undefined {
+  return (object as { readonly spec?: Spec } | undefined)?.spec;
+}
 
 const NAMESPACE = 'demo';
 const WITH_STATUS = [ATOMIC_CLUSTER.plural, types.STATEFUL_SETS.plural, types.PODS.plural];
@@ -26,6 +29,8 @@ export class FakeKubernetes {
   readonly members = new FakeMembers();
   /** Whether the storage class lets volumes grow. */
   volumesMayGrow = true;
+  /** Whether the Prometheus operator is installed. */
+  servesServiceMonitors = true;
 
   constructor(clock: Clock) {
     const workloads = new FakeWorkloads(this.members);
@@ -43,7 +48,8 @@ export class FakeKubernetes {
   applyClusters(count: number, spec: AtomicClusterObject['spec'] = {}): void {
     for (let number = 0; number < count; number++) {
       const metadata = { namespace: NAMESPACE, name: `c${String(number)}` };
-      const object: AtomicClusterObject = { metadata, spec };
+      const { status } = this.cluster(number) ?? {};
+      const object: AtomicClusterObject = { metadata, spec, ...(status && { status }) };
       this.api.put(ATOMIC_CLUSTER, object, 'user');
     }
   }
@@ -53,18 +59,31 @@ export class FakeKubernetes {
   }
 
   /** What the API server refuses of its own. */
-  #refusal({ verb, type, key, body }: FakeRequest): ApiError | undefined {
-    if (key === undefined || verb === 'create') return undefined;
-    const asked = body as { readonly spec?: object } | undefined;
-    if (type.plural === types.CLAIMS.plural && asked?.spec !== undefined && !this.volumesMayGrow) {
-      return new ApiError('the storageclass must support resize', { code: 403 });
-    }
-    if (type.plural !== types.STATEFUL_SETS.plural || verb !== 'apply') return undefined;
-    const { spec } = this.api.peek<SetObject>(type, key) ?? {};
-    const templates = (asked as SetObject | undefined)?.spec?.volumeClaimTemplates;
-    if (spec === undefined || isDeepStrictEqual(spec.volumeClaimTemplates, templates))
+  #refusal(request: FakeRequest): ApiError | undefined {
+    const { plural } = request.type;
+    if (plural === types.SERVICE_MONITORS.plural) return this.#unknownKind(request);
+    if (plural === types.CLAIMS.plural) return this.#fixedVolume(request);
+    return plural === types.STATEFUL_SETS.plural ? this.#fixedTemplates(request) : undefined;
+  }
+
+  #unknownKind({ verb }: FakeRequest): ApiError | undefined {
+    // For clients one that is not found and one of an unknown kind are the same.
+    if (this.servesServiceMonitors || verb === 'get') return undefined;
+    return new ApiError('page not found', { code: 404, reason: 'NotFound' });
+  }
+
+  #fixedVolume({ body }: FakeRequest): ApiError | undefined {
+    if (this.volumesMayGrow || specOf(body) === undefined) return undefined;
+    return new ApiError('the storageclass must support resize', { code: 403, reason: 'Forbidden' });
+  }
+
+  #fixedTemplates({ verb, type, key, body }: FakeRequest): ApiError | undefined {
+    const live = key === undefined ? undefined : specOf(this.api.peek(type, key));
+    if (verb !== 'apply' || live === undefined) return undefined;
+    if (isDeepStrictEqual(live.volumeClaimTemplates, specOf(body)?.volumeClaimTemplates))
       return undefined;
-    return new ApiError('updates to volumeClaimTemplates are forbidden', { code: 422 });
+    const message = 'updates to volumeClaimTemplates are forbidden';
+    return new ApiError(message, { code: 422, reason: 'Invalid' });
   }
 
   /** How many clusters are ready and have nothing left to do. */

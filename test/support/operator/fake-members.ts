@@ -35,6 +35,14 @@ export class FakeMembers {
     this.#members.set(ip, { cluster: key, peer: peerId(cluster, ordinal), incarnation });
   }
 
+  /** Another member comes to lead. */
+  lead(cluster: ClusterName, ordinal: number): void {
+    const group = this.#groups.get(`${cluster.namespace}/${cluster.name}`);
+    if (group === undefined) return;
+    group.leader = peerId(cluster, ordinal);
+    group.term++;
+  }
+
   readonly connect: ConnectReplica = (address) => {
     const member = this.#members.get(address.replace(`:${String(PORTS.grpc)}`, ''));
     if (member === undefined) throw new Error(`no server was started at ${address}`);

@@ -111,6 +111,7 @@ export function observed(members = 3, more: Partial<Observed> = {}): Observed {
       group: group(ordinals),
       fence: 1,
       growthRefused: undefined,
+      monitored: undefined,
       facts: facts(),
       now: '2030-01-01T00:00:00.000Z',
     },

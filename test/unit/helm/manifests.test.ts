@@ -47,7 +47,7 @@ const ALL_BUT_UPDATE = 'create delete get list patch watch';
 /** What the operator may do in a namespace. Whatever is added here must be needed. */
 const RIGHTS = [
   'apps/controllerrevisions: get',
-  'apps/statefulsets: create get list patch watch',
+  'apps/statefulsets: create delete get list patch watch',
   'atomicraft.dev/atomicclusters/finalizers: update',
   'atomicraft.dev/atomicclusters/status: patch',
   'atomicraft.dev/atomicclusters: get list watch',
@@ -58,6 +58,7 @@ const RIGHTS = [
   `core/serviceaccounts: ${ALL_BUT_UPDATE}`,
   `core/services: ${ALL_BUT_UPDATE}`,
   'events.k8s.io/events: create patch',
+  'monitoring.coreos.com/servicemonitors: create delete get patch',
   `networking.k8s.io/networkpolicies: ${ALL_BUT_UPDATE}`,
   `policy/poddisruptionbudgets: ${ALL_BUT_UPDATE}`,
 ];

@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ATOMIC_CLUSTER } from '../../../operator/api/atomic-cluster.ts';
+import { commonLabels } from '../../../operator/resources/names.ts';
 import {
   CLAIMS,
+  NETWORK_POLICIES,
   PODS,
+  SERVICE_MONITORS,
   SERVICES,
   STATEFUL_SETS,
 } from '../../../operator/resources/resource-types.ts';
@@ -10,10 +13,16 @@ import type {
   ClaimObject,
   StatefulSetObject,
 } from '../../../operator/cluster/kubernetes-objects.ts';
+import { EVENTS, type EventObject } from '../../../operator/controller/event-recorder.ts';
+import type { KubernetesObject } from '../../../operator/controller/kubernetes-object.ts';
 import { createControllerMetrics } from '../../../operator/controller/metrics.ts';
 import { FakeClock } from '../../support/kubernetes/fake-clock.ts';
 import { FakeKubernetes } from '../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../support/operator/running-operator.ts';
+
+type ServiceObject = KubernetesObject & {
+  readonly spec?: { readonly selector?: Readonly<Record<string, string>> };
+};
 
 const CLUSTERS = 10;
 const SECONDS = 1_000;
@@ -97,6 +106,77 @@ describe('an operator of many clusters', () => {
     kubernetes.applyClusters(1, { replicas: 5 });
     await clock.advance(30 * SECONDS);
     expect(kubernetes.cluster(0)?.status?.voters).toBe(5);
+  });
+
+  it('removes what a setting turns off, and the Services of members that are gone', async () => {
+    const services = () => kubernetes.api.peekAll(SERVICES).map(({ metadata }) => metadata.name);
+    expect(services()).toContain('c0-2');
+    const foreign = {
+      metadata: { namespace: 'demo', name: 'c0-by-hand', labels: commonLabels('c0') },
+    };
+    kubernetes.api.put(SERVICES, foreign);
+    kubernetes.applyClusters(1, { replicas: 1, networkPolicy: { enabled: false } });
+    await clock.advance(MINUTES);
+    expect(services()).toEqual(['c0', 'c0-0', 'c0-by-hand', 'c0-leader', 'c0-peer', 'c0-read']);
+    expect(kubernetes.api.peekAll(NETWORK_POLICIES)).toEqual([]);
+  });
+
+  it('leads the Services of leader and followers to the right pods', async () => {
+    const found = async (name: string): Promise<readonly string[]> => {
+      const service = await kubernetes.api.get<ServiceObject>(SERVICES, {
+        namespace: 'demo',
+        name,
+      });
+      const labelSelector = Object.entries(service?.spec?.selector ?? {})
+        .map(([label, value]) => `${label}=${value}`)
+        .join(',');
+      return kubernetes.api.peekAll(PODS, { labelSelector }).map(({ metadata }) => metadata.name);
+    };
+    await clock.advance(10 * SECONDS);
+    expect(await found('c0')).toEqual(['c0-0', 'c0-1', 'c0-2']);
+    expect(await found('c0-leader')).toEqual(['c0-0']);
+    expect(await found('c0-read')).toEqual(['c0-1', 'c0-2']);
+    kubernetes.members.lead({ namespace: 'demo', name: 'c0' }, 2);
+    await clock.advance(10 * SECONDS);
+    expect(await found('c0-leader')).toEqual(['c0-2']);
+    expect(await found('c0-read')).toEqual(['c0-0', 'c0-1']);
+  });
+
+  describe('that is to be monitored', () => {
+    const enabled = { monitoring: { serviceMonitor: 'Enabled' } } as const;
+    const condition = () =>
+      kubernetes.cluster(0)?.status?.conditions?.find(({ type }) => type === 'Monitored');
+    const monitors = () => kubernetes.api.peekAll(SERVICE_MONITORS);
+
+    it('gets a ServiceMonitor, again when it was deleted, and loses it', async () => {
+      kubernetes.applyClusters(1, enabled);
+      await clock.advance(10 * SECONDS);
+      expect(monitors()).toHaveLength(1);
+      expect(condition()).toMatchObject({ status: 'True', reason: 'Made' });
+      kubernetes.api.remove(SERVICE_MONITORS, { namespace: 'demo', name: 'c0' });
+      await clock.advance(6 * MINUTES);
+      expect(monitors()).toHaveLength(1);
+      kubernetes.applyClusters(1, {});
+      await clock.advance(10 * SECONDS);
+      expect(monitors()).toEqual([]);
+      expect(condition()?.reason).toBe('Disabled');
+    });
+
+    it('is well, and says once that the kind is unknown, where it is', async () => {
+      kubernetes.servesServiceMonitors = false;
+      kubernetes.applyClusters(1, enabled);
+      await clock.advance(30 * MINUTES);
+      expect(condition()).toMatchObject({ status: 'False', reason: 'NotServed' });
+      expect(kubernetes.settled()).toBe(1);
+      const told = kubernetes.api
+        .peekAll<EventObject>(EVENTS)
+        .filter(({ reason }) => reason === 'ServiceMonitorNotServed');
+      expect(told).toHaveLength(1);
+      expect(told[0]?.series).toBeUndefined();
+      kubernetes.servesServiceMonitors = true;
+      await clock.advance(6 * MINUTES);
+      expect(monitors()).toHaveLength(1);
+    });
   });
 
   describe('whose volumes are to be larger', () => {
