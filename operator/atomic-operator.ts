@@ -4,8 +4,9 @@ import { ATOMIC_CLUSTER } from './api/atomic-cluster.ts';
 import { ClusterStores, clusterKeyOf } from './cluster/cluster-stores.ts';
 import type { AtomicClusterObject } from './cluster/kubernetes-objects.ts';
 import { ClusterReconciler } from './cluster/reconcile.ts';
+import { connectReplica, type ConnectReplica } from './cluster/replicas.ts';
 import { ApiClient, type KubernetesApi } from './controller/api-client.ts';
-import { systemClock } from './controller/clock.ts';
+import { systemClock, type Clock } from './controller/clock.ts';
 import { Controller } from './controller/controller.ts';
 import { EventRecorder } from './controller/event-recorder.ts';
 import { HealthServer } from './controller/health-server.ts';
@@ -36,28 +37,8 @@ export async function runOperator(
 ): Promise<void> {
   const metrics = createControllerMetrics();
   const api = connect(metrics);
-  const stores = new ClusterStores({ clusterWide: options.namespace === '' });
-  const queue = new WorkQueue({
-    clock: systemClock,
-    maxDelayMs: RETRY_MAX_MS,
-    metrics: metrics.queue(CONTROLLER),
-  });
-  const reflectors = reflectorsOf({ api, stores, queue, options, metrics, logger });
-  const recorder = new EventRecorder({
-    ...{ api, clock: systemClock, logger, metrics: metrics.events },
-    reportingController: `atomicraft.dev/${OPERATOR}`,
-    reportingInstance: options.podName,
-    newSuffix: () => randomUUID().slice(0, 13),
-  });
-  const instance = `${options.podName}_${randomUUID()}`;
-  const manager = new Manager({
-    sources: reflectors,
-    workers: [controllerOf({ api, stores, queue, options, metrics, logger, recorder, instance })],
-    ...(options.leaderElect && {
-      election: electionOf({ api, options, metrics, logger, instance }),
-    }),
-    logger,
-  });
+  const ports = { api, connect: connectReplica, clock: systemClock, metrics, logger };
+  const { manager, reflectors, recorder } = createOperator(options, ports);
   const health = new HealthServer({
     ...{ live: reflectors, ready: [manager], metrics: metrics.text, logger },
   });
@@ -70,13 +51,53 @@ export async function runOperator(
   }
 }
 
-type Parts = {
+/** What an operator reaches the world by. */
+export type OperatorPorts = {
   readonly api: KubernetesApi;
+  readonly connect: ConnectReplica;
+  readonly clock: Clock;
+  readonly metrics: ControllerMetrics;
+  readonly logger: Logger;
+};
+
+/** The parts of an operator, of which the manager runs all. */
+export function createOperator(
+  options: OperatorOptions,
+  ports: OperatorPorts,
+): {
+  readonly manager: Manager;
+  readonly reflectors: readonly Reflector<KubernetesObject>[];
+  readonly recorder: EventRecorder;
+} {
+  const { api, clock, metrics, logger } = ports;
+  const stores = new ClusterStores({ clusterWide: options.namespace === '' });
+  const queue = new WorkQueue({
+    clock,
+    maxDelayMs: RETRY_MAX_MS,
+    metrics: metrics.queue(CONTROLLER),
+  });
+  const parts = { ...ports, stores, queue, options };
+  const reflectors = reflectorsOf(parts);
+  const recorder = new EventRecorder({
+    ...{ api, clock, logger, metrics: metrics.events },
+    reportingController: `atomicraft.dev/${OPERATOR}`,
+    reportingInstance: options.podName,
+    newSuffix: () => randomUUID().slice(0, 13),
+  });
+  const instance = `${options.podName}_${randomUUID()}`;
+  const manager = new Manager({
+    sources: reflectors,
+    workers: [controllerOf({ ...parts, recorder, instance })],
+    ...(options.leaderElect && { election: electionOf({ ...parts, instance }) }),
+    logger,
+  });
+  return { manager, reflectors, recorder };
+}
+
+type Parts = OperatorPorts & {
   readonly stores: ClusterStores;
   readonly queue: WorkQueue;
   readonly options: OperatorOptions;
-  readonly metrics: ControllerMetrics;
-  readonly logger: Logger;
 };
 
 /** As KUBECONFIG says, or as the service account of this pod. */
@@ -88,7 +109,7 @@ function connect(metrics: ControllerMetrics): ApiClient {
 }
 
 function reflectorsOf(parts: Parts): readonly Reflector<KubernetesObject>[] {
-  const { api, stores, queue, options, metrics, logger } = parts;
+  const { api, clock, stores, queue, options, metrics, logger } = parts;
   const { namespace } = options;
   const reflect = (
     type: ResourceType,
@@ -101,7 +122,7 @@ function reflectorsOf(parts: Parts): readonly Reflector<KubernetesObject>[] {
   ): Reflector<KubernetesObject> => {
     const { onChange, ...where } = scope;
     return new Reflector({
-      ...{ api, type, store, clock: systemClock, random: Math.random, logger, ...where },
+      ...{ api, type, store, clock, random: Math.random, logger, ...where },
       handlers: onChange === undefined ? [] : [onChange],
       metrics: metrics.reflector(type.plural),
     });
@@ -138,6 +159,8 @@ function isAskedFor({ old, current }: Change<AtomicClusterObject>): boolean {
 
 function controllerOf({
   api,
+  connect,
+  clock,
   stores,
   queue,
   options,
@@ -147,8 +170,9 @@ function controllerOf({
   instance,
 }: Parts & { readonly recorder: EventRecorder; readonly instance: string }): Controller {
   const { image, workers } = options;
-  const clock = systemClock;
-  const reconciler = new ClusterReconciler({ api, stores, recorder, clock, instance, image });
+  const reconciler = new ClusterReconciler({
+    ...{ api, connect, stores, recorder, clock, instance, image },
+  });
   return new Controller({
     ...{ name: CONTROLLER, queue, workers, clock, logger },
     reconcile: (key, context) => reconciler.reconcile(key, context),
@@ -159,18 +183,17 @@ function controllerOf({
 
 function electionOf({
   api,
+  clock,
   options,
   metrics,
   logger,
   instance,
-}: Pick<Parts, 'api' | 'options' | 'metrics' | 'logger'> & {
-  readonly instance: string;
-}): LeaderElection {
+}: Parts & { readonly instance: string }): LeaderElection {
   return new LeaderElection({
     api,
     lease: { namespace: options.leaseNamespace, name: options.leaseName },
     identity: instance,
-    clock: systemClock,
+    clock,
     random: Math.random,
     logger,
     metrics: metrics.election(options.leaseName),

@@ -20,7 +20,7 @@ import { maintain } from './maintain.ts';
 import { observe, type Observation } from './observe.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
-import { Replicas } from './replicas.ts';
+import { Replicas, type ConnectReplica } from './replicas.ts';
 import { statusOf, type ComputedStatus } from './status.ts';
 
 const LOOK_AGAIN_MS = 200;
@@ -30,6 +30,7 @@ const NOTE_LENGTH_MAX = 500;
 /** What a reconciler is made of. */
 export type ReconcilerOptions = {
   readonly api: KubernetesApi;
+  readonly connect: ConnectReplica;
   readonly stores: ClusterStores;
   readonly recorder: Pick<EventRecorder, 'event'>;
   readonly clock: Clock;
@@ -222,7 +223,7 @@ export class ClusterReconciler {
     const memory: Memory = {
       uid,
       facts: new FactMemory(),
-      replicas: new Replicas(() => memory.secret),
+      replicas: new Replicas(this.#options.connect, () => memory.secret),
       secret: '',
       fence: undefined,
     };

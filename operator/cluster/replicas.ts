@@ -4,12 +4,29 @@ import { GROUP, PORTS } from '../resources/names.ts';
 const STATUS_TIMEOUT_MS = 1_000;
 const CONFIRM_TIMEOUT_MS = 2_000;
 
+/** What is asked of one server. */
+export type Replica = Disposable &
+  Pick<
+    ReplicaClient,
+    'status' | 'bootstrap' | 'joinFresh' | 'claimOperator' | 'changePeers' | 'transferLeader'
+  >;
+
+/** Opens a connection to the server in the pod with this address. */
+export type ConnectReplica = (ip: string, authSecret: () => string) => Replica;
+
+export const connectReplica: ConnectReplica = (ip, authSecret) => {
+  const address = `${ip.includes(':') ? `[${ip}]` : ip}:${String(PORTS.grpc)}`;
+  return new ReplicaClient({ address, group: GROUP, authSecret });
+};
+
 /** The servers of one cluster by their pods' addresses. Owns the connections. */
 export class Replicas implements Disposable {
-  readonly #clients = new Map<string, ReplicaClient>();
+  readonly #clients = new Map<string, Replica>();
+  readonly #connect: ConnectReplica;
   readonly #authSecret: () => string;
 
-  constructor(authSecret: () => string) {
+  constructor(connect: ConnectReplica, authSecret: () => string) {
+    this.#connect = connect;
     this.#authSecret = authSecret;
   }
 
@@ -33,11 +50,10 @@ export class Replicas implements Disposable {
     }
   }
 
-  at(ip: string): ReplicaClient {
+  at(ip: string): Replica {
     const known = this.#clients.get(ip);
     if (known !== undefined) return known;
-    const address = `${ip.includes(':') ? `[${ip}]` : ip}:${String(PORTS.grpc)}`;
-    const client = new ReplicaClient({ address, group: GROUP, authSecret: this.#authSecret });
+    const client = this.#connect(ip, this.#authSecret);
     this.#clients.set(ip, client);
     return client;
   }

@@ -1,0 +1,173 @@
+import type { ClaimObject, PodObject } from '../../../operator/cluster/kubernetes-objects.ts';
+import type { ApiClient } from '../../../operator/controller/api-client.ts';
+import { ApiError } from '../../../operator/controller/api-error.ts';
+import { keyText, pathOf } from '../../../operator/controller/kubernetes-object.ts';
+import type { ObjectStore } from '../../../operator/controller/object-store.ts';
+import { CLAIMS, PODS } from '../../../operator/resources/resource-types.ts';
+
+const NODES = 5;
+const BY_NAMESPACE = 'namespace';
+
+/** What runs in the pods. */
+export type PlayedProcesses = {
+  /** Whether it runs from now on; asked again until it does, and after it has ended by itself. */
+  start(pod: PodObject, claimUid: string): boolean;
+  stop(podUid: string): void;
+  runs(podUid: string): boolean;
+  isReady(podUid: string): boolean;
+};
+
+export type PlayedNodesOptions = {
+  readonly api: ApiClient;
+  readonly namespace: string;
+  /** With an index by namespace. */
+  readonly pods: ObjectStore<PodObject>;
+  readonly claims: ObjectStore<ClaimObject>;
+  readonly processes: PlayedProcesses;
+};
+
+/**
+ * Plays scheduler, kubelets and volume provisioner for the pods of a StatefulSet in one namespace:
+ * every look does what is next for each pod.
+ */
+export class PlayedNodes {
+  readonly #options: PlayedNodesOptions;
+  readonly #busy = new Set<string>();
+  readonly #started = new Set<string>();
+  #addresses = 0;
+  /** What went wrong that has no business to. */
+  failure: unknown;
+
+  constructor(options: PlayedNodesOptions) {
+    this.#options = options;
+  }
+
+  pods(): readonly PodObject[] {
+    return this.#options.pods.byIndex(BY_NAMESPACE, this.#options.namespace);
+  }
+
+  /** Nothing is under way that an earlier look has begun. */
+  get isIdle(): boolean {
+    return this.#busy.size === 0;
+  }
+
+  look(): void {
+    const pods = this.pods();
+    const present = new Set(pods.map(({ metadata }) => metadata.uid ?? ''));
+    for (const uid of this.#started) {
+      if (present.has(uid)) continue;
+      this.#options.processes.stop(uid);
+      this.#started.delete(uid);
+    }
+    for (const pod of pods) {
+      const next = this.#next(pod);
+      if (next !== undefined) void this.#do(pod.metadata.uid ?? '', next);
+    }
+  }
+
+  /** What is to be done for a pod, if anything is. */
+  #next(pod: PodObject): (() => Promise<unknown>) | undefined {
+    const { processes } = this.#options;
+    const { uid = '', deletionTimestamp } = pod.metadata;
+    if (this.#busy.has(uid)) return undefined;
+    if (deletionTimestamp !== undefined) {
+      processes.stop(uid);
+      return () => this.#remove(pod);
+    }
+    const claim = this.#claimOf(pod);
+    if (pod.spec?.nodeName === undefined) {
+      const usable = claim !== undefined && claim.metadata.deletionTimestamp === undefined;
+      return usable ? () => this.#schedule(pod, claim) : undefined;
+    }
+    if (!processes.runs(uid)) {
+      if (claim === undefined || !processes.start(pod, claim.metadata.uid ?? '')) return undefined;
+      this.#started.add(uid);
+    }
+    const { phase } = pod.status ?? {};
+    if (phase !== 'Running' || isReady(pod) !== processes.isReady(uid)) {
+      return () => this.#tell(pod, processes.isReady(uid));
+    }
+    return undefined;
+  }
+
+  async #do(uid: string, action: () => Promise<unknown>): Promise<void> {
+    this.#busy.add(uid);
+    try {
+      await action();
+    } catch (error) {
+      // The pod, or its claim, is not what it was any more: the next look sees that.
+      const outdated = error instanceof ApiError && [404, 409, 422].includes(error.code);
+      if (!outdated) this.failure ??= error;
+    } finally {
+      this.#busy.delete(uid);
+    }
+  }
+
+  /** As by a scheduler that lets a volume be made when a pod needs it. */
+  async #schedule({ metadata }: PodObject, claim: ClaimObject): Promise<void> {
+    const { api, namespace } = this.#options;
+    const { name, uid } = claim.metadata;
+    if (claim.status?.phase !== 'Bound') {
+      const key = { namespace, name };
+      // There is no volume: nobody looks for one but a kubelet.
+      const spec = { volumeName: `volume-${uid ?? ''}` };
+      await api.patch(CLAIMS, key, { body: { metadata: { uid }, spec } });
+      const status = { phase: 'Bound' };
+      await api.patch(CLAIMS, key, { body: { metadata: { uid }, status }, subresource: 'status' });
+    }
+    const ordinal = Number(metadata.name.split('-').at(-1));
+    await api.request({
+      method: 'POST',
+      path: `${pathOf(PODS, namespace, metadata.name)}/binding`,
+      body: {
+        ...{ apiVersion: 'v1', kind: 'Binding', metadata: { name: metadata.name, uid: metadata.uid } },
+        target: { apiVersion: 'v1', kind: 'Node', name: `n${String(ordinal % NODES)}` },
+      },
+    });
+  }
+
+  #tell({ metadata, status }: PodObject, ready: boolean): Promise<unknown> {
+    const { api, namespace } = this.#options;
+    const { uid, name } = metadata;
+    const podIP = status?.podIP ?? this.#newAddress();
+    const condition = (type: string, holds: boolean): object => ({
+      ...{ type, status: holds ? 'True' : 'False' },
+      lastTransitionTime: new Date().toISOString(),
+    });
+    const body = {
+      metadata: { uid },
+      status: {
+        ...{ phase: 'Running', podIP, podIPs: [{ ip: podIP }] },
+        conditions: [condition('PodScheduled', true), condition('Ready', ready)],
+      },
+    };
+    return api.patch(PODS, { namespace, name }, { body, subresource: 'status' });
+  }
+
+  #remove({ metadata }: PodObject): Promise<unknown> {
+    const { api, namespace } = this.#options;
+    const { uid, name } = metadata;
+    return api.request({
+      method: 'DELETE',
+      path: pathOf(PODS, namespace, name),
+      body: {
+        ...{ apiVersion: 'v1', kind: 'DeleteOptions', gracePeriodSeconds: 0 },
+        preconditions: { uid },
+      },
+    });
+  }
+
+  #claimOf({ metadata }: PodObject): ClaimObject | undefined {
+    const name = `data-${metadata.name}`;
+    return this.#options.claims.get(keyText({ namespace: this.#options.namespace, name }));
+  }
+
+  #newAddress(): string {
+    const number = ++this.#addresses;
+    return `10.1.${String(number >> 8)}.${String(number & 0xff)}`;
+  }
+}
+
+function isReady({ status }: PodObject): boolean {
+  return status?.conditions?.some((one) => one.type === 'Ready' && one.status === 'True') ?? false;
+}
