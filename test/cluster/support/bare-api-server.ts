@@ -2,7 +2,15 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +91,7 @@ export class BareApiServer implements AsyncDisposable {
 
   async #isReady(client: ApiClient): Promise<boolean> {
     const dead = this.#children.find(({ exitCode }) => exitCode !== null);
-    if (dead !== undefined) throw new Error(`${dead.spawnargs[0] ?? ''} has ended`);
+    if (dead !== undefined) throw new Error(`${dead.spawnargs[2] ?? ''} has ended`);
     const key = { name: 'default' };
     const type = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace' };
     return client.get(type, key).then(
@@ -92,11 +100,16 @@ export class BareApiServer implements AsyncDisposable {
     );
   }
 
-  /** The program is many, by the name it is called by. */
+  /** Starts a program that does not outlive this process, however that ends. */
   #run(name: string, flags: readonly string[]): void {
-    const log = openSync(join(this.#folder, `${name}.log`), 'w');
-    const stdio = ['ignore' as const, log, log];
-    this.#children.push(spawn(this.#program, flags, { argv0: name, stdio }));
+    // The program is many, by the name it is called by.
+    const program = join(this.#folder, name);
+    symlinkSync(this.#program, program);
+    const log = openSync(`${program}.log`, 'w');
+    const command = ['--pdeathsig=KILL', program, ...flags];
+    // It lives for minutes: time is dearer than memory.
+    const env = { ...process.env, GOGC: '400' };
+    this.#children.push(spawn('setpriv', command, { stdio: ['ignore', log, log], env }));
     closeSync(log);
   }
 
@@ -129,7 +142,7 @@ export class BareApiServer implements AsyncDisposable {
 
 function etcdFlags(folder: string, clients: string, peers: string): readonly string[] {
   return [
-    `--data-dir=${join(folder, 'etcd')}`,
+    `--data-dir=${join(folder, 'data')}`,
     `--listen-client-urls=${clients}`,
     `--advertise-client-urls=${clients}`,
     `--listen-peer-urls=${peers}`,

@@ -16,9 +16,6 @@ const QUIET_LOOKS = 3;
 const CONVERGENCE_MS = 1_800_000;
 const TRACE_LINES_MAX = 400;
 
-/** What a person does, or what happens; the cluster converges after each. */
-export type Step = (run: KillRun) => Promise<void>;
-
 /** One call among the calls of a run: the n-th of those with the same text, from 1. */
 export type CallName = { readonly call: string; readonly nth: number };
 
@@ -29,22 +26,31 @@ export type KillRunOptions = {
   readonly metrics: ControllerMetrics;
   readonly namespace: string;
   readonly seed: number;
-  /** The operator ends after this call. */
-  readonly killedAfter: CallName | undefined;
 };
+
+/** What an operator did, from one convergence to the next. */
+export type Stage = {
+  readonly calls: readonly CallName[];
+  readonly wasKilled: boolean;
+  /** What was wrong, after all that led to it; empty when nothing was. */
+  readonly failure: string;
+};
+
+/** What a person does, or what happens, one after the other; the cluster converges after each. */
+export type Steps = readonly ((run: KillRun) => Promise<void>)[];
 
 /** An AtomicCluster in a namespace of its own, with an operator of its own. */
 export class KillRun {
   readonly world: PlayedGroup;
-  /** Calls since `record`. */
-  readonly calls: CallName[] = [];
-  readonly trace: string[] = [];
-  wasKilled = false;
+  /** Of the stage that is under way. */
+  #calls: CallName[] = [];
+  #killedAfter: CallName | undefined;
+  #wasKilled = false;
+  readonly #trace: string[] = [];
   readonly #options: KillRunOptions;
   readonly #cluster: ClusterName;
   readonly #logger: Logger;
   #operator: MortalOperator | undefined;
-  #isRecording = false;
 
   constructor(options: KillRunOptions) {
     const { api, view, namespace, seed } = options;
@@ -71,17 +77,42 @@ export class KillRun {
     this.#startOperator();
   }
 
-  /** From now on calls count. */
-  record(): void {
-    this.#isRecording = true;
+  /** Takes steps; the operator ends after one of its calls and another one takes over. */
+  async stage(steps: Steps, killedAfter?: CallName): Promise<Stage> {
+    this.#calls = [];
+    this.#killedAfter = killedAfter;
+    this.#wasKilled = false;
+    let why: string | undefined;
+    for (const step of steps) {
+      await step(this);
+      why ??= await this.#settle();
+    }
+    const { violations } = this.world.judge;
+    const wrong = [...violations, ...(why === undefined ? [] : [`not settled: ${why}`])];
+    const failure = wrong.length === 0 ? '' : [...this.#trace, ...wrong].join('\n');
+    return { calls: this.#calls, wasKilled: this.#wasKilled, failure };
   }
 
   async changeSpec(spec: Readonly<Record<string, unknown>>): Promise<void> {
     await this.#options.api.patch(ATOMIC_CLUSTER, this.#cluster, { body: { spec } });
   }
 
+  /** The volume of a member is empty from one moment to the next, when the group can bear that. */
+  loseDiskOf(ordinal: number): Promise<void> {
+    return this.#until(() => this.world.loseDiskOf(ordinal));
+  }
+
+  /** A person, or chance, makes this member the leader. */
+  letLead(ordinal: number): Promise<void> {
+    return this.#until(() => this.world.letLead(ordinal));
+  }
+
+  async #until(succeeds: () => boolean): Promise<void> {
+    while (!succeeds()) await this.world.stepped();
+  }
+
   /** Why it has not become what its spec says; undefined when it has. */
-  async settle(): Promise<string | undefined> {
+  async #settle(): Promise<string | undefined> {
     const { time } = this.#options;
     const end = time.now() + CONVERGENCE_MS;
     const { generation } = (await this.#options.api.get(ATOMIC_CLUSTER, this.#cluster))?.metadata ?? {};
@@ -107,21 +138,20 @@ export class KillRun {
 
   #called(call: string): boolean {
     this.#note(call);
-    if (!this.#isRecording) return false;
-    const nth = this.calls.filter((one) => one.call === call).length + 1;
-    this.calls.push({ call, nth });
-    const { killedAfter } = this.#options;
-    if (this.wasKilled || killedAfter?.call !== call || killedAfter.nth !== nth) return false;
+    const nth = this.#calls.filter((one) => one.call === call).length + 1;
+    this.#calls.push({ call, nth });
+    const last = this.#killedAfter;
+    if (this.#wasKilled || last?.call !== call || last.nth !== nth) return false;
     this.#note('-- killed --');
-    this.wasKilled = true;
+    this.#wasKilled = true;
     // The caller ends the one that called.
     this.#startOperator();
     return true;
   }
 
   #note(line: string): void {
-    if (this.trace.length >= TRACE_LINES_MAX) this.trace.shift();
-    this.trace.push(`${String(this.world.nowMs / 1_000)}s ${line}`);
+    if (this.#trace.length >= TRACE_LINES_MAX) this.#trace.shift();
+    this.#trace.push(`${String(this.world.nowMs / 1_000)}s ${line}`);
   }
 
   #unsettled(generation: number | undefined): string | undefined {

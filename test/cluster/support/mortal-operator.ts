@@ -2,7 +2,7 @@ import type { ReplicaGuard } from '../../../client/index.ts';
 import { createOperator } from '../../../operator/atomic-operator.ts';
 import type { Action } from '../../../operator/cluster/action.ts';
 import type { Replica } from '../../../operator/cluster/replicas.ts';
-import type { KubernetesApi } from '../../../operator/controller/api-client.ts';
+import type { KubernetesApi, WatchEvent } from '../../../operator/controller/api-client.ts';
 import { EVENTS } from '../../../operator/controller/event-recorder.ts';
 import type { ObjectKey, ResourceType } from '../../../operator/controller/kubernetes-object.ts';
 import type { Logger } from '../../../operator/controller/logger.ts';
@@ -94,8 +94,7 @@ export class MortalOperator {
     return {
       get: (type, key) => this.#read(() => api.get(type, key)),
       list: (type, options) => this.#read(() => api.list(type, options)),
-      watch: (type, { signal, ...options }) =>
-        api.watch(type, { ...options, signal: AbortSignal.any([signal, this.#death.signal]) }),
+      watch: (type, options) => this.#watch(type, options),
       create: (type, object) => {
         if (type === EVENTS) return this.#read(() => api.create(type, object));
         const judged = type === STATEFUL_SETS ? replicasIn('createStatefulSet', object) : undefined;
@@ -119,6 +118,15 @@ export class MortalOperator {
       evict: (key, options) =>
         this.#call(text('evict', PODS, key), this.#endOf(PODS, key), () => api.evict(key, options)),
     };
+  }
+
+  async *#watch(...[type, options]: Parameters<KubernetesApi['watch']>): AsyncIterable<WatchEvent> {
+    const signal = AbortSignal.any([options.signal, this.#death.signal]);
+    try {
+      yield* this.#options.api.watch(type, { ...options, signal });
+    } finally {
+      if (this.#isDead) await never();
+    }
   }
 
   #endOf(type: ResourceType, { name }: ObjectKey): Judged {

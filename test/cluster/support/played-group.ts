@@ -7,6 +7,7 @@ import { GetStatusResponse } from '../../../proto/gen/raft/v1/cli.ts';
 import { Judge, type JudgedWorld } from '../../model/judge.ts';
 import {
   RaftGroup,
+  Refused,
   type Configuration,
   type Disk,
   type Entry,
@@ -132,15 +133,32 @@ export class PlayedGroup implements JudgedWorld, PlayedProcesses {
     return this.group.get(podUid)?.disk.joined ?? false;
   }
 
-  /** The volume of a member is empty from one moment to the next, and its server starts again. */
-  loseDiskOf(ordinal: number): void {
-    const server = this.taking().find((one) => one.ordinal === ordinal);
-    for (const [claimUid, disk] of this.#disksOfClaims) {
-      if (disk !== server?.disk) continue;
-      disk.lost = true;
-      this.#newDisk(claimUid);
-      this.group.stop(server.podUid);
+  /** Empties the disk of a member, whose server starts again; false when too much would be lost. */
+  loseDiskOf(ordinal: number): boolean {
+    const server = this.#serverOf(ordinal);
+    const lost = [...this.#disksOfClaims].find(([, disk]) => disk === server?.disk);
+    if (server === undefined || lost === undefined) return false;
+    const [claimUid, disk] = lost;
+    if (!this.judge.survivesLossOf([disk])) return false;
+    disk.lost = true;
+    this.#newDisk(claimUid);
+    this.group.stop(server.podUid);
+    return true;
+  }
+
+  /** Hands leadership over; false when that was refused. */
+  letLead(ordinal: number): boolean {
+    const leader = this.taking().find(({ leads }) => leads);
+    try {
+      if (leader !== undefined) this.group.transfer(leader, ordinal, this.taking());
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
     }
+    return this.#serverOf(ordinal)?.leads ?? false;
+  }
+
+  #serverOf(ordinal: number): Server | undefined {
+    return this.taking().find((one) => one.ordinal === ordinal);
   }
 
   /** The server in the pod with this address. @throws MembershipError when none answers. */
