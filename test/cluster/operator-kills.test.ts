@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { atomicClusterDefinition } from '../../operator/api/crd.ts';
 import type { ApiClient } from '../../operator/controller/api-client.ts';
 import { createControllerMetrics } from '../../operator/controller/metrics.ts';
 import { BareApiServer } from './support/bare-api-server.ts';
@@ -43,11 +42,8 @@ let runs = 0;
 
 beforeAll(async () => {
   server = await BareApiServer.start();
-  const api = server.connect();
-  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-  await api.request({ method: 'POST', path, body: atomicClusterDefinition() });
   const clock = time.clock(lifetime.signal);
-  view = new ClusterView(api, clock);
+  view = new ClusterView(server.connect(), clock);
   await view.follow(lifetime.signal);
   const look = (): void => {
     for (const run of running) run.world.step(time.now());

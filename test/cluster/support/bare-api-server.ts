@@ -14,6 +14,7 @@ import {
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { atomicClusterDefinition } from '../../../operator/api/crd.ts';
 import { ApiClient } from '../../../operator/controller/api-client.ts';
 import { buildModule } from '../bed/programs.ts';
 import { eventually } from '../bed/wait.ts';
@@ -42,7 +43,7 @@ export class BareApiServer implements AsyncDisposable {
     this.#program = program;
   }
 
-  /** Resolves when the API is served and the controllers run. */
+  /** Resolves when the API is served, in which AtomicClusters are defined. */
   static async start(): Promise<BareApiServer> {
     const print = (line: string): boolean => process.stderr.write(`${line}\n`);
     const server = new BareApiServer(await buildModule('kubernetes', print));
@@ -86,6 +87,8 @@ export class BareApiServer implements AsyncDisposable {
     this.#run('kube-apiserver', apiServerFlags(this.#folder, etcd, api));
     const client = this.connect();
     await eventually('the API server is ready', () => this.#isReady(client));
+    const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    await client.request({ method: 'POST', path, body: atomicClusterDefinition() });
     this.#run('kube-controller-manager', controllerFlags(this.#folder));
   }
 

@@ -80,7 +80,7 @@ export class PlayedGroup implements JudgedWorld, PlayedProcesses {
   step(nowMs: number): void {
     if (nowMs - this.nowMs < STEP_MS) return;
     this.nowMs = nowMs;
-    this.nodes.look();
+    void this.nodes.look();
     this.#endDisks();
     const reachable = this.taking();
     if (this.#random.chance(WRITE_CHANCE)) this.group.write(reachable);

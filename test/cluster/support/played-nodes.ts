@@ -27,8 +27,7 @@ export type PlayedNodesOptions = {
 };
 
 /**
- * Plays scheduler, kubelets and volume provisioner for the pods of a StatefulSet in one namespace:
- * every look does what is next for each pod.
+ * Plays scheduler, kubelets and volume provisioner for the pods of a StatefulSet in one namespace.
  */
 export class PlayedNodes {
   readonly #options: PlayedNodesOptions;
@@ -46,12 +45,8 @@ export class PlayedNodes {
     return this.#options.pods.byIndex(BY_NAMESPACE, this.#options.namespace);
   }
 
-  /** Nothing is under way that an earlier look has begun. */
-  get isIdle(): boolean {
-    return this.#busy.size === 0;
-  }
-
-  look(): void {
+  /** Does what is next for each pod; resolves when that is done. */
+  async look(): Promise<void> {
     const pods = this.pods();
     const present = new Set(pods.map(({ metadata }) => metadata.uid ?? ''));
     for (const uid of this.#started) {
@@ -59,10 +54,12 @@ export class PlayedNodes {
       this.#options.processes.stop(uid);
       this.#started.delete(uid);
     }
-    for (const pod of pods) {
-      const next = this.#next(pod);
-      if (next !== undefined) void this.#do(pod.metadata.uid ?? '', next);
-    }
+    await Promise.all(
+      pods.map((pod) => {
+        const next = this.#next(pod);
+        return next && this.#do(pod.metadata.uid ?? '', next);
+      }),
+    );
   }
 
   /** What is to be done for a pod, if anything is. */
