@@ -21,6 +21,7 @@ const LIVES: Readonly<Record<string, Readonly<Record<string, Steps>>>> = {
   'created, rolled, replaced': {
     create: [(run) => run.create(3)],
     roll: [(run) => run.changeSpec({ version: 'v2' })],
+    'the first member leads': [(run) => run.letLead(0)],
     replace: [(run) => run.loseDiskOf(1)],
   },
   scaled: {
@@ -101,7 +102,9 @@ describe.each(Object.entries(LIVES))('a cluster that is %s', (_, life) => {
       for (const { failure } of undisturbed.values()) expect(failure).toBe('');
       const points = new Map([...undisturbed].map(([name, { calls }]) => [name, [...calls]]));
       const notKilled = new Set(
-        [...undisturbed].flatMap(([name, { calls }]) => calls.map(({ call }) => `${name}: ${call}`)),
+        [...undisturbed].flatMap(([name, { calls }]) =>
+          calls.map(({ call }) => `${name}: ${call}`),
+        ),
       );
       const work = async (): Promise<void> => {
         const api = server.connect();

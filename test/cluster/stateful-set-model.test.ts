@@ -37,6 +37,8 @@ type Step =
   /** The StatefulSet is deleted without its pods, and made again. */
   | { readonly type: 'orphan'; readonly replicas: number; readonly image: string };
 
+type StepOnOrdinal = Extract<Step, { readonly ordinal: number }>;
+
 /** What both are compared by, once nothing moves any more. */
 type Picture = {
   readonly pods: readonly string[];
@@ -71,26 +73,28 @@ class ModelStage implements Stage {
       case 'scale':
         world.patchSet({ replicas: step.replicas });
         break;
-      case 'deletePod':
-        world.patchPod(world.pod(step.ordinal)?.uid ?? '', { deleting: true });
-        break;
-      case 'deleteClaim':
-        world.patchClaim(world.claim(step.ordinal)?.uid ?? '', { deleting: true });
-        break;
       case 'changeTemplate':
         world.patchSet({ image: step.image, templateHash: hashOf(step.image) });
-        break;
-      case 'setReady':
-        if (step.ready) world.frozen.delete(world.pod(step.ordinal)?.uid ?? '');
-        else world.frozen.add(world.pod(step.ordinal)?.uid ?? '');
         break;
       case 'orphan':
         world.objects = { ...world.objects, set: undefined };
         world.step();
         world.createSet(step);
         break;
+      default:
+        this.#strike(step);
     }
     return Promise.resolve();
+  }
+
+  #strike(step: StepOnOrdinal): void {
+    const world = this.#world;
+    const { uid = '' } = world.pod(step.ordinal) ?? {};
+    if (step.type === 'deletePod') world.patchPod(uid, { deleting: true });
+    else if (step.type === 'deleteClaim')
+      world.patchClaim(world.claim(step.ordinal)?.uid ?? '', { deleting: true });
+    else if (step.ready) world.frozen.delete(uid);
+    else world.frozen.add(uid);
   }
 
   settle(): Promise<Picture> {
@@ -369,7 +373,10 @@ describe('the model of the StatefulSet controller', () => {
         const story: string[] = [`seed ${String(seed)}, ${String(script.replicas)} replicas`];
         for (let i = 0; i <= STEPS; i++) {
           const [model, real] = await Promise.all(stages.map((stage) => stage.settle()));
-          expect({ story: story.join('\n'), ...model }).toEqual({ story: story.join('\n'), ...real });
+          expect({ story: story.join('\n'), ...model }).toEqual({
+            story: story.join('\n'),
+            ...real,
+          });
           const step = script.next();
           story.push(JSON.stringify(step));
           for (const stage of stages) await stage.take(step);

@@ -7,7 +7,10 @@ import type {
 } from '../../../operator/cluster/kubernetes-objects.ts';
 import type { KubernetesApi } from '../../../operator/controller/api-client.ts';
 import type { Clock } from '../../../operator/controller/clock.ts';
-import type { KubernetesObject, ResourceType } from '../../../operator/controller/kubernetes-object.ts';
+import type {
+  KubernetesObject,
+  ResourceType,
+} from '../../../operator/controller/kubernetes-object.ts';
 import { silentLogger } from '../../../operator/controller/logger.ts';
 import { ObjectStore } from '../../../operator/controller/object-store.ts';
 import { Reflector } from '../../../operator/controller/reflector.ts';

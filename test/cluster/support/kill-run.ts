@@ -115,9 +115,10 @@ export class KillRun {
   async #settle(): Promise<string | undefined> {
     const { time } = this.#options;
     const end = time.now() + CONVERGENCE_MS;
-    const { generation } = (await this.#options.api.get(ATOMIC_CLUSTER, this.#cluster))?.metadata ?? {};
+    const { generation } =
+      (await this.#options.api.get(ATOMIC_CLUSTER, this.#cluster))?.metadata ?? {};
     let why: string | undefined = 'nothing was tried';
-    for (let quiet = 0; quiet < QUIET_LOOKS && time.now() < end; ) {
+    for (let quiet = 0; quiet < QUIET_LOOKS && time.now() < end;) {
       await this.world.stepped();
       why = this.#unsettled(generation);
       quiet = why === undefined ? quiet + 1 : 0;
@@ -155,16 +156,27 @@ export class KillRun {
   }
 
   #unsettled(generation: number | undefined): string | undefined {
-    if (this.world.nodes.failure !== undefined) throw this.world.nodes.failure;
-    const { status, spec } = this.#options.view.clusters.get(keyText(this.#cluster)) ?? {};
-    const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+    const { failure } = this.world.nodes;
+    if (failure !== undefined) throw failure;
+    const { spec } = this.#options.view.clusters.get(keyText(this.#cluster)) ?? {};
+    const wanted = spec?.replicas ?? 0;
+    return (
+      this.#statusDiffers(wanted, generation) ??
+      this.#podsDiffer(wanted) ??
+      this.#votersDiffer(wanted) ??
+      this.#claimsDiffer(wanted)
+    );
+  }
+
+  #statusDiffers(wanted: number, generation: number | undefined): string | undefined {
+    const { status } = this.#options.view.clusters.get(keyText(this.#cluster)) ?? {};
+    const { conditions, operation, voters, readyReplicas } = status ?? {};
+    const ready = conditions?.find(({ type }) => type === 'Ready');
     if (ready?.status !== 'True' || ready.observedGeneration !== generation)
       return `Ready is ${JSON.stringify(ready)} at generation ${String(generation)}`;
-    if (status?.operation !== undefined) return `${status.operation.type} is under way`;
-    const wanted = spec?.replicas ?? 0;
-    if (status?.voters !== wanted || status.readyReplicas !== wanted)
-      return `${String(status?.voters)} voters, ${String(status?.readyReplicas)} ready, not ${String(wanted)}`;
-    return this.#podsDiffer(wanted) ?? this.#votersDiffer(wanted) ?? this.#claimsDiffer(wanted);
+    if (operation !== undefined) return `${operation.type} is under way`;
+    if (voters === wanted && readyReplicas === wanted) return undefined;
+    return `${String(voters)} voters, ${String(readyReplicas)} ready, not ${String(wanted)}`;
   }
 
   #podsDiffer(wanted: number): string | undefined {

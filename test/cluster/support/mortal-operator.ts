@@ -7,11 +7,7 @@ import { EVENTS } from '../../../operator/controller/event-recorder.ts';
 import type { ObjectKey, ResourceType } from '../../../operator/controller/kubernetes-object.ts';
 import type { Logger } from '../../../operator/controller/logger.ts';
 import type { ControllerMetrics } from '../../../operator/controller/metrics.ts';
-import {
-  ordinalOf,
-  ordinalOfPeer,
-  type ClusterName,
-} from '../../../operator/resources/names.ts';
+import { ordinalOf, ordinalOfPeer, type ClusterName } from '../../../operator/resources/names.ts';
 import { CLAIMS, PODS, STATEFUL_SETS } from '../../../operator/resources/resource-types.ts';
 import { Judge } from '../../model/judge.ts';
 import { Refused, type Guard, type Server } from '../../model/raft-group.ts';
@@ -65,32 +61,33 @@ export class MortalOperator {
     this.#death.abort();
   }
 
-  get #isDead(): boolean {
+  #isDead(): boolean {
     return this.#death.signal.aborted;
   }
 
   /** One call with an effect. */
   async #call<T>(call: string, judged: Judged, effect: () => Promise<T>): Promise<T> {
     const { world, called } = this.#options;
-    if (this.#isDead) return never();
+    if (this.#isDead()) return never();
     const judge = new Judge(world);
     if (judged !== undefined) judge.judge(judged);
     const result = await effect();
     world.judge.violations.push(...judge.violations);
-    if (!this.#isDead && called(call)) this.kill();
-    return this.#isDead ? never() : result;
+    if (!this.#isDead() && called(call)) this.kill();
+    return this.#isDead() ? never() : result;
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
-    if (this.#isDead) return never();
+    if (this.#isDead()) return never();
     const result = await read();
-    return this.#isDead ? never() : result;
+    return this.#isDead() ? never() : result;
   }
 
   #api(): KubernetesApi {
     const { api } = this.#options;
-    const text = (verb: string, { plural }: ResourceType, { name }: ObjectKey): string =>
-      `${verb} ${plural} ${name}`;
+    // Which pods are labelled depends on who is elected.
+    const text = (verb: string, type: ResourceType, { name }: ObjectKey): string =>
+      `${verb} ${type.plural} ${type === PODS ? '' : name}`.trim();
     return {
       get: (type, key) => this.#read(() => api.get(type, key)),
       list: (type, options) => this.#read(() => api.list(type, options)),
@@ -125,7 +122,7 @@ export class MortalOperator {
     try {
       yield* this.#options.api.watch(type, { ...options, signal });
     } finally {
-      if (this.#isDead) await never();
+      if (this.#isDead()) await never();
     }
   }
 
@@ -182,7 +179,7 @@ export class MortalOperator {
       },
       transferLeader: (peer) => {
         const to = this.#ordinalOf(peer);
-        return this.#ask(`transferLeader ${String(to)}`, undefined, () => {
+        return this.#ask('transferLeader', undefined, () => {
           group.transfer(world.at(ip), to, world.taking());
         });
       },
@@ -191,12 +188,13 @@ export class MortalOperator {
   }
 
   #ask(call: string, judged: Judged, effect: () => void): Promise<void> {
-    return this.#call(call, judged, () => {
+    return this.#call(call, judged, async () => {
+      // As over a network: the answer comes later.
+      await Promise.resolve();
       try {
         effect();
-        return Promise.resolve();
       } catch (error) {
-        return Promise.reject(error instanceof Refused ? refusal('EBUSY', error.message) : error);
+        throw error instanceof Refused ? refusal('EBUSY', error.message) : error;
       }
     });
   }
@@ -210,7 +208,7 @@ export class MortalOperator {
       if (over || !leader.leads) throw refusal('ECATCHUP', 'the change was given up');
       if (world.nowMs > end) throw refusal('ETIMEDOUT', 'no answer in time');
       await world.stepped();
-      if (this.#isDead) return never();
+      if (this.#isDead()) return never();
     }
   }
 

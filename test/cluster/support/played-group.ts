@@ -171,24 +171,32 @@ export class PlayedGroup implements JudgedWorld, PlayedProcesses {
 
   statusOf(server: Server): ReplicaStatus {
     const { disk, ordinal, leads } = server;
-    const { tail, knownCommit } = disk;
-    const peersOf = (voters: Configuration['voters'] | undefined): string[] =>
-      [...(voters?.keys() ?? [])].map((one) => peerId(this.#cluster, one));
-    const { configuration } = tail ?? {};
+    const { incarnation, lineage, clusterId, joined, term, tail, knownCommit } = disk;
+    const follows = joined ? 'FOLLOWER' : 'UNINITIALIZED';
     return GetStatusResponse.fromPartial({
       peerId: peerId(this.#cluster, ordinal),
-      state: leads ? 'LEADER' : disk.joined ? 'FOLLOWER' : 'UNINITIALIZED',
-      ...{ term: disk.term, committedIndex: knownCommit, lastIndex: tail?.index ?? 0 },
-      ...{ incarnation: disk.incarnation, lineage: disk.lineage },
-      ...{ clusterId: disk.clusterId, joined: disk.joined },
-      peers: peersOf(configuration?.voters),
-      outgoingPeers: peersOf(configuration?.outgoing),
-      configurationIndex: configuration?.index ?? 0,
-      committedConfigurationIndex: committedConfiguration(tail, knownCommit)?.index ?? 0,
-      fence: configuration?.fence ?? 0,
+      state: leads ? 'LEADER' : follows,
+      ...{ incarnation, lineage, clusterId, joined, term },
+      ...{ committedIndex: knownCommit, lastIndex: tail?.index ?? 0 },
+      ...(tail !== undefined && this.#configurationOf(tail, knownCommit)),
       followers: leads ? this.#followersOf(server) : [],
       version: 'played',
     });
+  }
+
+  #configurationOf(tail: Entry, commitIndex: number): Partial<ReplicaStatus> {
+    const { voters, outgoing, index, fence } = tail.configuration;
+    const peersOf = (some: Configuration['voters']): string[] =>
+      [...some.keys()].map((ordinal) => peerId(this.#cluster, ordinal));
+    let committed = tail;
+    while (committed.parent !== undefined && committed.configuration.index > commitIndex)
+      committed = committed.parent;
+    return {
+      peers: peersOf(voters),
+      outgoingPeers: outgoing === undefined ? [] : peersOf(outgoing),
+      ...{ configurationIndex: index, fence },
+      committedConfigurationIndex: committed.configuration.index,
+    };
   }
 
   #followersOf({ disk, ordinal: own, contacts, change }: Server): ReplicaStatus['followers'] {
@@ -236,13 +244,4 @@ export class PlayedGroup implements JudgedWorld, PlayedProcesses {
 /** What a server refuses, and what does not reach it, was certainly not done. */
 export function refusal(code: string, message: string): MembershipError {
   return new MembershipError(code, message, { number: 1, outcome: 'notProposed' });
-}
-
-function committedConfiguration(
-  tail: Entry | undefined,
-  commitIndex: number,
-): Configuration | undefined {
-  let at = tail;
-  while (at?.parent !== undefined && at.configuration.index > commitIndex) at = at.parent;
-  return at?.configuration;
 }

@@ -35,7 +35,7 @@ export class PlayedNodes {
   readonly #started = new Set<string>();
   #addresses = 0;
   /** What went wrong that has no business to. */
-  failure: unknown;
+  failure: Error | undefined;
 
   constructor(options: PlayedNodesOptions) {
     this.#options = options;
@@ -54,12 +54,11 @@ export class PlayedNodes {
       this.#options.processes.stop(uid);
       this.#started.delete(uid);
     }
-    await Promise.all(
-      pods.map((pod) => {
-        const next = this.#next(pod);
-        return next && this.#do(pod.metadata.uid ?? '', next);
-      }),
-    );
+    const actions = pods.flatMap((pod) => {
+      const action = this.#next(pod);
+      return action === undefined ? [] : [this.#do(pod.metadata.uid ?? '', action)];
+    });
+    await Promise.all(actions);
   }
 
   /** What is to be done for a pod, if anything is. */
@@ -72,19 +71,22 @@ export class PlayedNodes {
       return () => this.#remove(pod);
     }
     const claim = this.#claimOf(pod);
-    if (pod.spec?.nodeName === undefined) {
-      const usable = claim !== undefined && claim.metadata.deletionTimestamp === undefined;
-      return usable ? () => this.#schedule(pod, claim) : undefined;
-    }
+    if (claim === undefined) return undefined;
+    if (pod.spec?.nodeName !== undefined) return this.#run(pod, claim);
+    const isUsable = claim.metadata.deletionTimestamp === undefined;
+    return isUsable ? () => this.#schedule(pod, claim) : undefined;
+  }
+
+  #run(pod: PodObject, claim: ClaimObject): (() => Promise<unknown>) | undefined {
+    const { processes } = this.#options;
+    const { uid = '' } = pod.metadata;
     if (!processes.runs(uid)) {
-      if (claim === undefined || !processes.start(pod, claim.metadata.uid ?? '')) return undefined;
+      if (!processes.start(pod, claim.metadata.uid ?? '')) return undefined;
       this.#started.add(uid);
     }
-    const { phase } = pod.status ?? {};
-    if (phase !== 'Running' || isReady(pod) !== processes.isReady(uid)) {
-      return () => this.#tell(pod, processes.isReady(uid));
-    }
-    return undefined;
+    const ready = processes.isReady(uid);
+    const isTold = pod.status?.phase === 'Running' && isReady(pod) === ready;
+    return isTold ? undefined : () => this.#tell(pod, ready);
   }
 
   async #do(uid: string, action: () => Promise<unknown>): Promise<void> {
@@ -94,7 +96,7 @@ export class PlayedNodes {
     } catch (error) {
       // The pod, or its claim, is not what it was any more: the next look sees that.
       const outdated = error instanceof ApiError && [404, 409, 422].includes(error.code);
-      if (!outdated) this.failure ??= error;
+      if (!outdated) this.failure ??= new Error('a played node failed', { cause: error });
     } finally {
       this.#busy.delete(uid);
     }
@@ -117,7 +119,11 @@ export class PlayedNodes {
       method: 'POST',
       path: `${pathOf(PODS, namespace, metadata.name)}/binding`,
       body: {
-        ...{ apiVersion: 'v1', kind: 'Binding', metadata: { name: metadata.name, uid: metadata.uid } },
+        ...{
+          apiVersion: 'v1',
+          kind: 'Binding',
+          metadata: { name: metadata.name, uid: metadata.uid },
+        },
         target: { apiVersion: 'v1', kind: 'Node', name: `n${String(ordinal % NODES)}` },
       },
     });
