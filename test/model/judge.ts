@@ -3,21 +3,37 @@ import type { Action } from '../../operator/cluster/action.ts';
 import { quorumOf } from '../../operator/cluster/plan/membership.ts';
 import type { Disk } from './raft-group.ts';
 import { holds } from './raft-group.ts';
-import type { World } from './kubernetes.ts';
+import type { ClaimObject, ClusterObject, PodObject, SetObject, World } from './kubernetes.ts';
 
 /** Nobody can know of a silence that has only just begun. */
 const SILENCE_SEEN_MS = 6_000;
 /** From so many voters on, a pod's end need not be an outage. */
 const SPARE_VOTERS_MIN = 3;
 
+/** What is looked at: the model's own world, or one that is played on a real API server. */
+export type JudgedWorld = Pick<
+  World,
+  'group' | 'disks' | 'nowMs' | 'stuckAtMs' | 'answeredAtMs' | 'diskOf' | 'isIntact' | 'taking'
+> & {
+  readonly objects: {
+    readonly cluster: Pick<ClusterObject, 'spec'> | undefined;
+    readonly set: Pick<SetObject, 'replicas' | 'image'> | undefined;
+    readonly pods: readonly Pick<PodObject, 'ordinal' | 'image'>[];
+    readonly claims: readonly Pick<
+      ClaimObject,
+      'ordinal' | 'requestedBytes' | 'capacityBytes' | 'quarantinedAt'
+    >[];
+  };
+};
+
 /** Watches that no act of an operator does harm; says what did. */
 export class Judge {
-  readonly #world: World;
+  readonly #world: JudgedWorld;
   readonly violations: string[] = [];
   /** Faults alone have taken a majority of the disks. */
   disaster = false;
 
-  constructor(world: World) {
+  constructor(world: JudgedWorld) {
     this.#world = world;
   }
 
