@@ -87,7 +87,7 @@ describe('a release', () => {
         ['update', 'secrets', 'no'],
         ['create', 'pods', 'no'],
         ['create', 'pods/exec', 'no'],
-        ['delete', 'statefulsets.apps', 'no'],
+        ['delete', 'statefulsets.apps', 'yes'],
         ['patch', 'atomicclusters.atomicraft.dev', 'no'],
         ['delete', 'nodes', 'no'],
         ['create', 'clusterroles.rbac.authorization.k8s.io', 'no'],
