@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { requires } from '../support/requires.ts';
 import { ownCluster } from './support/cluster-access.ts';
 import { ClusterUnderTest } from './support/cluster-under-test.ts';
 import { installDefinition } from './support/install.ts';
@@ -17,8 +18,7 @@ const bound = new ClusterUnderTest(NAMESPACE, 'bound');
 const roaming = new ClusterUnderTest(NAMESPACE, 'roaming');
 const operator = new OperatorProcess('operator-nodes', ['--no-leader-elect']);
 
-// Nobody cuts the power of nodes that are not the bed's.
-const onBed = ownCluster === undefined ? describe : describe.skip;
+const it = requires('expendableNodes');
 
 async function nodeOf(cluster: ClusterUnderTest, ordinal: number): Promise<string> {
   return (await cluster.pod(ordinal))?.spec.nodeName ?? '';
@@ -53,7 +53,7 @@ afterAll(async () => {
   await operator.stop();
 }, 5 * MINUTES);
 
-onBed('a node', () => {
+describe('a node', () => {
   it(
     'that is drained gives its members to others, and gets back those whose disk it has',
     async () => {
@@ -114,7 +114,7 @@ onBed('a node', () => {
   );
 });
 
-onBed('the API server', () => {
+describe('the API server', () => {
   it(
     'may be killed while a cluster is scaled: clients notice nothing',
     async () => {

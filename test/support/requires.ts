@@ -2,7 +2,7 @@ import { it } from '@jest/globals';
 import { existsSync } from 'node:fs';
 
 /** What some tests need and not every machine has. */
-export type Facility = 'chromium' | 'linux' | 'loopDevice' | 'root';
+export type Facility = 'chromium' | 'expendableNodes' | 'linux' | 'loopDevice' | 'root';
 
 type Requirement = { readonly isMet: () => boolean; readonly remedy: string };
 
@@ -17,6 +17,10 @@ const REQUIREMENTS: Readonly<Record<Facility, Requirement>> = {
   chromium: {
     isMet: () => chromiumPath() !== undefined,
     remedy: 'apt-get install chromium, or set CHROMIUM_PATH',
+  },
+  expendableNodes: {
+    isMet: () => process.env['KUBECONFIG'] === undefined,
+    remedy: 'unset KUBECONFIG: only nodes of the test cluster may be crashed',
   },
   linux: { isMet: () => process.platform === 'linux', remedy: 'run it on Linux' },
   loopDevice: {
