@@ -31,6 +31,8 @@ type Search = {
   readonly found: (leader: PeerId) => void;
   /** Questions without an answer yet, by member. */
   readonly open: Map<PeerId, ClientUnaryCall>;
+  /** Some member has answered, though not with a leader: that tells more than another's silence. */
+  refused: boolean;
 };
 
 /**
@@ -71,7 +73,9 @@ export class LeaderFinder {
   async find(options: { signal: AbortSignal; ownWordOnly?: boolean }): Promise<PeerId> {
     const { signal, ownWordOnly = false } = options;
     const found = Promise.withResolvers<PeerId>();
-    const search: Search = { ownWordOnly, found: found.resolve, open: new Map() };
+    const search: Search = {
+      ...{ ownWordOnly, found: found.resolve, open: new Map(), refused: false },
+    };
     const start = performance.now();
     try {
       for (let round = 0; ; round++) {
@@ -131,13 +135,18 @@ export class LeaderFinder {
     const { cli } = this.#pool.to(peerAddress(member));
     const answered = (error: ServiceError | null, response?: GetLeaderResponse): void => {
       search.open.delete(member);
-      if (error !== null && error.code !== status.CANCELLED) {
-        this.#lastAnswer = `${peerAddress(member)}${reasonOf(error)}`;
-      }
+      if (error !== null && error.code !== status.CANCELLED) this.#note(search, member, error);
       if (response !== undefined) void this.#weigh(search, member, response);
     };
     const question = { groupId: this.#group };
     search.open.set(member, cli.getLeader(question, new Metadata(), soon(), answered));
+  }
+
+  #note(search: Search, member: PeerId, error: ServiceError): void {
+    const isSilent = error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED;
+    if (isSilent && search.refused) return;
+    search.refused ||= !isSilent;
+    this.#lastAnswer = `${peerAddress(member)}${reasonOf(error)}`;
   }
 
   async #weigh(search: Search, member: PeerId, answer: GetLeaderResponse): Promise<void> {

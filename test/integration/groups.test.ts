@@ -37,7 +37,7 @@ describe('two groups in three processes', () => {
     expect(await inGroup('Red', 'exchange', '7', '4')).toBe('1');
   });
 
-  it('a group that no server has is named in the error', async () => {
+  it('a group that no server has is named in the error, though one server is silent', async () => {
     expect(await inGroup('Green', 'get', '7')).toContain('no node of group "Green" on this server');
   });
 });
