@@ -20,12 +20,15 @@ import type {
   AtomicClusterObject,
   ClaimObject,
   ClusterObjects,
+  HostNames,
   PodObject,
   StatefulSetObject,
   VolumeObject,
 } from './kubernetes-objects.ts';
 
 const BY_CLUSTER = 'cluster';
+const BY_HOST = 'host';
+const HOSTNAME = 'kubernetes.io/hostname';
 
 /** `namespace/name` of the cluster that an object is labelled with. */
 export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined {
@@ -41,6 +44,15 @@ function byCluster<T extends KubernetesObject>(): ObjectStore<T> {
   return new ObjectStore<T>({ [BY_CLUSTER]: index });
 }
 
+/** Volumes name nodes by a label, which need not be their name. */
+function hostsOf({ metadata }: KubernetesObject): readonly string[] {
+  return [metadata.labels?.[HOSTNAME] ?? metadata.name];
+}
+
+function hostNames(nodes: ObjectStore<KubernetesObject>): HostNames {
+  return { has: (host) => nodes.byIndex(BY_HOST, host).length > 0 };
+}
+
 /** What the operator knows of Kubernetes; reflectors keep it up to date. */
 export class ClusterStores {
   readonly clusters = new ObjectStore<AtomicClusterObject>();
@@ -54,7 +66,7 @@ export class ClusterStores {
   readonly others: ReadonlyMap<string, ObjectStore<KubernetesObject>>;
 
   constructor({ clusterWide }: { readonly clusterWide: boolean }) {
-    this.nodes = clusterWide ? new ObjectStore() : undefined;
+    this.nodes = clusterWide ? new ObjectStore({ [BY_HOST]: hostsOf }) : undefined;
     this.volumes = clusterWide ? new ObjectStore() : undefined;
     this.others = new Map(FOLLOWING.map(({ plural }) => [plural, byCluster()]));
   }
@@ -100,7 +112,7 @@ export class ClusterStores {
         .byIndex(BY_CLUSTER, key)
         .filter(({ metadata }) => metadata.name.startsWith(podName(name, 0).slice(0, -1))),
       claims: this.claims.byIndex(BY_CLUSTER, key),
-      nodes: this.nodes,
+      nodes: this.nodes && hostNames(this.nodes),
       volumes: this.volumes,
     };
   }

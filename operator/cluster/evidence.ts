@@ -1,10 +1,15 @@
-import type { Fact, Observed, PodView, VoterView } from './observed.ts';
+import type { ClaimView, Fact, Observed, PodView, VoterView } from './observed.ts';
 import { hasLostDisk, podOf } from './plan/membership.ts';
+
+/** Whoever has not looked for this long cannot say that a fact has held meanwhile. */
+const GAP_MAX_MS = 15_000;
 
 /** Facts that a plan acts on only after they have held for a while. */
 export const diskLostFact = (ordinal: number, incarnation: string): string =>
   `diskLost:${String(ordinal)}:${incarnation}`;
 export const absentFact = (ordinal: number): string => `absent:${String(ordinal)}`;
+export const claimLostFact = ({ ordinal, uid }: ClaimView): string =>
+  `claimLost:${String(ordinal)}:${uid}`;
 export const participatesFact = ({ ordinal, uid }: PodView): string =>
   `participates:${String(ordinal)}:${uid}`;
 export const canaryFact = (revision: string): string => `canary:${revision}`;
@@ -12,18 +17,22 @@ export const canaryFact = (revision: string): string => `canary:${revision}`;
 /** The facts that are seen in this pass. */
 export function factsSeen(observed: Omit<Observed, 'facts'>): ReadonlySet<string> {
   const looked = { ...observed, facts: new Map<string, Fact>() };
-  return new Set([...groupFacts(looked), ...voterFacts(looked), ...rollFacts(looked)]);
+  const lost = observed.claims.filter(({ nodeLost }) => nodeLost).map(claimLostFact);
+  return new Set([...groupFacts(looked), ...voterFacts(looked), ...rollFacts(looked), ...lost]);
 }
 
 /**
  * How long each fact has held without a break. The memory is lost when the operator restarts: the
- * waits then begin anew.
+ * waits then begin anew. So they do after a gap between two looks.
  */
 export class FactMemory {
   readonly #seen = new Map<string, { readonly sinceMs: number; passes: number }>();
+  #lookedAtMs = -Infinity;
 
   /** Takes in one pass; `nowMs` is monotonic. */
   note(seen: ReadonlySet<string>, nowMs: number): ReadonlyMap<string, Fact> {
+    if (nowMs - this.#lookedAtMs > GAP_MAX_MS) this.#seen.clear();
+    this.#lookedAtMs = nowMs;
     for (const fact of this.#seen.keys()) if (!seen.has(fact)) this.#seen.delete(fact);
     for (const fact of seen) {
       const known = this.#seen.get(fact);

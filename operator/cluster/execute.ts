@@ -144,8 +144,7 @@ async function changeStatefulSet(
       return;
     }
     case 'applyTemplate':
-      await api.apply(STATEFUL_SETS, wholeStatefulSet(seen, owner), { fieldManager: OPERATOR });
-      return;
+      return applyToSeen(api, seen, wholeStatefulSet(seen, owner));
     case 'orphanPods': {
       const { statefulSet: resourceVersion } = resourceVersions;
       const preconditions = { uid: action.uid, ...(resourceVersion && { resourceVersion }) };
@@ -183,7 +182,18 @@ async function rollBack(
     { metadata, spec },
     { hash, owner, claimSize: claimSizeOf(seen) },
   );
-  await api.apply(STATEFUL_SETS, object, { fieldManager: OPERATOR });
+  await applyToSeen(api, seen, object);
+}
+
+/** Never creates one: with its uid, Kubernetes refuses when another or none has its name by now. */
+async function applyToSeen(
+  api: KubernetesApi,
+  { statefulSet: live }: Observation,
+  object: KubernetesObject,
+): Promise<void> {
+  if (live === undefined) throw new StaleObservation('the StatefulSet is not there any more');
+  const metadata = { ...object.metadata, uid: live.uid };
+  await api.apply(STATEFUL_SETS, { ...object, metadata }, { fieldManager: OPERATOR });
 }
 
 async function callServer(

@@ -66,8 +66,8 @@ export type VolumeObject = KubernetesObject & {
   };
 };
 
-/** The names of the nodes that exist. */
-export type NodeNames = Pick<ReadonlySet<string>, 'has'>;
+/** The nodes that exist, by the label that volumes name them with. */
+export type HostNames = Pick<ReadonlySet<string>, 'has'>;
 
 /** Everything of one cluster, as the API server has it. */
 export type ClusterObjects = {
@@ -77,5 +77,5 @@ export type ClusterObjects = {
   readonly claims: readonly ClaimObject[];
   /** By name; undefined where the operator may not look (an installation in one namespace). */
   readonly volumes: Pick<ReadonlyMap<string, VolumeObject>, 'get'> | undefined;
-  readonly nodes: NodeNames | undefined;
+  readonly nodes: HostNames | undefined;
 };

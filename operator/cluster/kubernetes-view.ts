@@ -4,7 +4,7 @@ import type {
   ClaimObject,
   ClusterObjects,
   ContainerStatus,
-  NodeNames,
+  HostNames,
   PodObject,
   StatefulSetObject,
   VolumeObject,
@@ -125,7 +125,7 @@ function growthOf({ status }: ClaimObject): string | undefined {
 }
 
 /** A volume that only some nodes can use, none of which exists. */
-function isOnLostNode({ spec }: VolumeObject, nodes: NodeNames): boolean {
+function isOnLostNode({ spec }: VolumeObject, nodes: HostNames): boolean {
   const terms = spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
   const hosts = terms.map(({ matchExpressions = [] }) =>
     matchExpressions.find(({ key, operator }) => key === HOSTNAME && operator === 'In'),

@@ -66,19 +66,24 @@ async function labelPods(
 
 /** A volume tells whose data it holds, as soon as there is a group that can have put some there. */
 async function markClaims(
-  { namespace, name, group, claims, spec }: Observed,
+  { namespace, name, group, claims, spec, status }: Observed,
   objects: ClusterObjects,
   { api, owner }: { readonly api: KubernetesApi; readonly owner: OwnerReference },
 ): Promise<void> {
   const clusterId = group?.clusterId;
   const owned = spec.storage.retention.whenDeleted === 'Delete';
-  for (const { ordinal, uid, clusterId: noted, deleting } of claims) {
+  // A volume that says something else is a foreign one: the plan deals with it.
+  const ours = claims.filter(({ clusterId: noted, deleting }) => {
+    const isForeign = noted !== undefined && noted !== (clusterId ?? status.clusterID);
+    return !deleting && !isForeign;
+  });
+  for (const { ordinal, uid, clusterId: noted } of ours) {
     const key = { namespace, name: claimName(name, ordinal) };
     const live = objects.claims.find(({ metadata }) => metadata.name === key.name);
     const isOwned = isOwnedBy(live, owner);
-    // A volume that says something else is a foreign one: the plan deals with it.
     const marks = noted === undefined && clusterId !== undefined;
-    if (deleting || (!marks && isOwned === owned)) continue;
+    // What nobody has marked yet may be anybody's.
+    if (!marks && (noted === undefined || isOwned === owned)) continue;
     const annotations = marks ? { [ANNOTATIONS.clusterId]: clusterId } : {};
     const ownerReferences = owned ? [owner] : [];
     const body = { metadata: { uid, annotations, ownerReferences } };

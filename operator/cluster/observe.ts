@@ -1,6 +1,6 @@
 import type { ReplicaStatus } from '../../client/index.ts';
 import { atomicClusterSpecSchema } from '../api/atomic-cluster.ts';
-import { ANNOTATIONS, ordinalOf, type ClusterName } from '../resources/names.ts';
+import { ANNOTATIONS, ordinalOf, ordinalOfPeer, type ClusterName } from '../resources/names.ts';
 import { podTemplate, templateHash, type PodTemplate } from '../resources/stateful-set.ts';
 import { groupView, memberReport } from './group-view.ts';
 import { claimView, podView, statefulSetView } from './kubernetes-view.ts';
@@ -67,9 +67,11 @@ type Servers = {
 };
 
 async function askServers({ cluster, pods }: ClusterObjects, replicas: Replicas): Promise<Servers> {
+  const { namespace = '' } = cluster.metadata;
+  const name: ClusterName = { namespace, name: cluster.metadata.name };
   const addresses = new Map<number, string>();
   for (const pod of pods) {
-    const ordinal = ordinalOf(cluster.metadata.name, pod.metadata.name);
+    const ordinal = ordinalOf(name.name, pod.metadata.name);
     const ip = pod.status?.podIP;
     const runs = pod.status?.phase === 'Running';
     if (ordinal !== undefined && ip !== undefined && runs) addresses.set(ordinal, ip);
@@ -79,7 +81,9 @@ async function askServers({ cluster, pods }: ClusterObjects, replicas: Replicas)
   await Promise.all(
     [...addresses].map(async ([ordinal, ip]) => {
       const status = await replicas.status(ip);
-      if (status !== undefined) statuses.set(ordinal, status);
+      // A pod's address may be another's by now.
+      const isMember = status !== undefined && ordinalOfPeer(name, status.peerId) === ordinal;
+      if (isMember) statuses.set(ordinal, status);
     }),
   );
   return { addresses, statuses, leader: await confirmedLeader(statuses, addresses, replicas) };
@@ -95,7 +99,9 @@ async function confirmedLeader(
   leaders.sort(([, a], [, b]) => b.term - a.term);
   const [first] = leaders;
   const ip = first === undefined ? undefined : addresses.get(first[0]);
-  return ip === undefined ? undefined : replicas.confirmed(ip);
+  if (first === undefined || ip === undefined) return undefined;
+  const confirmed = await replicas.confirmed(ip);
+  return confirmed?.peerId === first[1].peerId ? confirmed : undefined;
 }
 
 function podViews(

@@ -21,7 +21,8 @@ export type WantedObject = { readonly type: ResourceType; readonly object: Kuber
 /** What a cluster has beside its pods: nothing in it can hurt the group. */
 export function wantedObjects(observed: Observed, owner: OwnerReference): readonly WantedObject[] {
   const { spec, group } = observed;
-  const voters = Math.max(group?.voters.length ?? observed.status.voters ?? 0, spec.replicas);
+  const voters = group?.voters.length ?? observed.status.voters ?? 0;
+  const sizes = { voters, replicas: spec.replicas };
   const { podDisruptionBudget } = spec.disruption;
   return [
     { type: SERVICE_ACCOUNTS, object: serviceAccount(observed, owner) },
@@ -29,7 +30,7 @@ export function wantedObjects(observed: Observed, owner: OwnerReference): readon
       ...{ type: SERVICES, object },
     })),
     ...(podDisruptionBudget === 'Enabled'
-      ? [{ type: DISRUPTION_BUDGETS, object: disruptionBudget(observed, voters, owner) }]
+      ? [{ type: DISRUPTION_BUDGETS, object: disruptionBudget(observed, sizes, owner) }]
       : []),
     ...(spec.networkPolicy.enabled
       ? [{ type: NETWORK_POLICIES, object: networkPolicy(observed, owner) }]

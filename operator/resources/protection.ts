@@ -5,14 +5,16 @@ type WithSpec = KubernetesObject & { readonly spec: Readonly<Record<string, unkn
 
 /**
  * Lets evictions take no more voters than leave a quorum of the larger of today's and tomorrow's
- * group. A single voter may be evicted: nothing could protect it, and nodes must be drained.
+ * group; but one may go if today's has a quorum then, or nothing could be rolled before tomorrow. A
+ * single voter may be evicted: nothing could protect it, and nodes must be drained.
  */
 export function disruptionBudget(
   { namespace, name }: ClusterName,
-  voters: number,
+  { voters, replicas }: { readonly voters: number; readonly replicas: number },
   owner: OwnerReference,
 ): WithSpec {
-  const minAvailable = voters <= 1 ? 0 : Math.floor(voters / 2) + 1;
+  const tomorrow = Math.min(quorumOf(replicas), voters - 1);
+  const minAvailable = voters <= 1 ? 0 : Math.max(quorumOf(voters), tomorrow);
   return {
     metadata: { ...{ namespace, name }, labels: commonLabels(name), ownerReferences: [owner] },
     spec: {
@@ -21,6 +23,10 @@ export function disruptionBudget(
       unhealthyPodEvictionPolicy: 'IfHealthyBudget',
     },
   };
+}
+
+function quorumOf(voters: number): number {
+  return Math.floor(voters / 2) + 1;
 }
 
 /** Pods have no business with the API server. */

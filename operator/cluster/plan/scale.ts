@@ -1,4 +1,6 @@
+import { durationMs } from '../../api/duration.ts';
 import type { Action, Plan } from '../action.ts';
+import { claimLostFact } from '../evidence.ts';
 import type { GroupView, Observed, PodView } from '../observed.ts';
 import { afterLast, bestOf, decidesWithout, participating, podOf, quorumOf } from './membership.ts';
 import { gate, LOOK_SOON_MS, waiting } from './waiting.ts';
@@ -87,6 +89,10 @@ function planMissingNewcomer(observed: Observed, ordinal: number, pod: PodView |
   const claim = observed.claims.find((one) => one.ordinal === ordinal);
   if (claim?.nodeLost !== true || claim.deleting || pod?.node !== undefined) {
     return waiting('ScaleUp', name, pod);
+  }
+  const { heldMs = 0 } = observed.facts.get(claimLostFact(claim)) ?? {};
+  if (heldMs < durationMs(observed.spec.memberLossGracePeriod)) {
+    return gate('ScaleUp', `the node of the volume of ${name} is gone: waiting to be sure`);
   }
   return {
     action: { type: 'deleteClaim', ordinal, uid: claim.uid },

@@ -63,14 +63,21 @@ describe('the StatefulSet', () => {
 
 describe('the disruption budget', () => {
   it.each([
-    [1, 0],
-    [2, 2],
-    [3, 2],
-    [4, 3],
-    [5, 3],
-    [9, 5],
-  ])('of %d voters keeps %d', (voters, kept) => {
-    expect(disruptionBudget(CLUSTER, voters, OWNER).spec['minAvailable']).toBe(kept);
+    [1, 1, 0],
+    [2, 2, 2],
+    [3, 3, 2],
+    [4, 4, 3],
+    [5, 5, 3],
+    [9, 9, 5],
+    [1, 3, 0],
+    [2, 3, 2],
+    [3, 4, 2],
+    [3, 5, 2],
+    [5, 9, 4],
+    [5, 3, 3],
+  ])('of %d voters that are to be %d keeps %d', (voters, replicas, kept) => {
+    const budget = disruptionBudget(CLUSTER, { voters, replicas }, OWNER);
+    expect(budget.spec['minAvailable']).toBe(kept);
   });
 });
 

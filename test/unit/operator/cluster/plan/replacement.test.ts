@@ -64,7 +64,9 @@ describe('planReplacement', () => {
       facts: facts(absentFact(1)),
     });
     expect(plan(gone).action).toEqual(REMOVAL);
-    const removed = { ...gone, group: group([0, 2]), facts: facts() };
+    const unsure = { ...gone, group: group([0, 2]), facts: facts() };
+    expect(plan(unsure).action).toBeUndefined();
+    const removed = { ...unsure, facts: facts('claimLost:1:claim-1') };
     expect(plan(removed).action).toEqual({ type: 'deleteClaim', ordinal: 1, uid: 'claim-1' });
     const fresh = [pod(0), pod(1, { report: emptyReport(1) }), pod(2)];
     expect(plan({ ...removed, pods: fresh, claims: [] }).action).toEqual({
