@@ -6,6 +6,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -34,8 +35,8 @@ export function startDaemon(
   writeFileSync(join(PIDS_FOLDER, name), String(child.pid ?? ''));
 }
 
-/** The process id of a daemon that was started, whether it still runs or not. */
-export function daemonPid(name: string): number | undefined {
+/** The process id of a daemon that was started and not killed. */
+function daemonPid(name: string): number | undefined {
   const file = join(PIDS_FOLDER, name);
   return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
 }
@@ -43,19 +44,21 @@ export function daemonPid(name: string): number | undefined {
 /** Kills every daemon; resolves when none is left. */
 export async function killDaemons(): Promise<void> {
   if (!existsSync(PIDS_FOLDER)) return;
-  await killAll(readdirSync(PIDS_FOLDER).flatMap((name) => daemonPid(name) ?? []));
+  await killAll(readdirSync(PIDS_FOLDER));
 }
 
 /** Kills one daemon; resolves when it is gone. */
 export async function killDaemon(name: string): Promise<void> {
-  const pid = daemonPid(name);
-  if (pid !== undefined) await killAll([pid]);
+  await killAll([name]);
 }
 
-async function killAll(pids: readonly number[]): Promise<void> {
+async function killAll(names: readonly string[]): Promise<void> {
+  const pids = names.flatMap((name) => daemonPid(name) ?? []);
   for (const pid of pids) signal(pid, 'SIGKILL');
   while (pids.some((pid) => signal(pid, 0)))
     await new Promise((resolve) => setTimeout(resolve, 20));
+  // Its number may soon be another process's.
+  for (const name of names) rmSync(join(PIDS_FOLDER, name), { force: true });
 }
 
 /** False when there is no such process. */

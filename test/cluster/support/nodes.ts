@@ -9,6 +9,8 @@ import { kubectl } from './kubectl.ts';
 /** More nodes than any bed has. */
 const NODES_MAX = 9;
 const HANG_GUARD_MS = 120_000;
+const BOOT_MS = 60_000;
+const BOOTS_MAX = 3;
 
 /** Cuts the power of a node: every process on it is gone at once, and its disk stays. */
 export function crashNode(name: string): Promise<void> {
@@ -17,9 +19,16 @@ export function crashNode(name: string): Promise<void> {
 
 /** Switches a node on again; resolves when it is Ready. */
 export async function returnNode(name: string): Promise<void> {
-  await crashNode(name);
-  startNode(addressOf(name), programs());
-  await nodeIs(name, 'True');
+  // A machine that does not come up is switched off and on again.
+  for (let boot = 1; ; boot++) {
+    await crashNode(name);
+    startNode(addressOf(name), programs());
+    try {
+      return await nodeIs(name, 'True', BOOT_MS);
+    } catch (error) {
+      if (boot === BOOTS_MAX) throw error;
+    }
+  }
 }
 
 /** The node is gone for good, and its administrator says so. */
@@ -29,11 +38,15 @@ export async function loseNode(name: string): Promise<void> {
 }
 
 /** Waits until the cluster has noticed that a node is up (`True`) or is not heard (`Unknown`). */
-export async function nodeIs(name: string, ready: 'True' | 'Unknown'): Promise<void> {
+export async function nodeIs(
+  name: string,
+  ready: 'True' | 'Unknown',
+  hangGuardMs = HANG_GUARD_MS,
+): Promise<void> {
   const path = '-o=jsonpath={.status.conditions[?(@.type=="Ready")].status}';
   const says = async (): Promise<boolean> =>
     (await kubectl('get', 'node', name, path, '--ignore-not-found')) === ready;
-  await eventually(`node ${name} is ${ready}`, says, HANG_GUARD_MS);
+  await eventually(`node ${name} is ${ready}`, says, hangGuardMs);
 }
 
 /** Empties a node as an administrator does before work on it. */
