@@ -24,7 +24,8 @@ export async function returnNode(name: string): Promise<void> {
     await crashNode(name);
     startNode(addressOf(name), programs());
     try {
-      return await nodeIs(name, 'True', BOOT_MS);
+      await nodeIs(name, 'True', BOOT_MS);
+      return;
     } catch (error) {
       if (boot === BOOTS_MAX) throw error;
     }
