@@ -4,7 +4,7 @@ import {
   type ResourceType,
 } from '../controller/kubernetes-object.ts';
 import { ObjectStore } from '../controller/object-store.ts';
-import { LABELS, podName } from '../resources/names.ts';
+import { HOST_LABEL, LABELS, podName } from '../resources/names.ts';
 import {
   CLAIMS,
   DISRUPTION_BUDGETS,
@@ -28,7 +28,6 @@ import type {
 
 const BY_CLUSTER = 'cluster';
 const BY_HOST = 'host';
-const HOSTNAME = 'kubernetes.io/hostname';
 
 /** `namespace/name` of the cluster that an object is labelled with. */
 export function clusterKeyOf({ metadata }: KubernetesObject): string | undefined {
@@ -46,7 +45,7 @@ function byCluster<T extends KubernetesObject>(): ObjectStore<T> {
 
 /** Volumes name nodes by a label, which need not be their name. */
 function hostsOf({ metadata }: KubernetesObject): readonly string[] {
-  return [metadata.labels?.[HOSTNAME] ?? metadata.name];
+  return [metadata.labels?.[HOST_LABEL] ?? metadata.name];
 }
 
 function hostNames(nodes: ObjectStore<KubernetesObject>): HostNames {

@@ -1,5 +1,5 @@
 import { bytesOf } from '../api/quantity.ts';
-import { ANNOTATIONS, ordinalOf } from '../resources/names.ts';
+import { ANNOTATIONS, HOST_LABEL, ordinalOf } from '../resources/names.ts';
 import type {
   ClaimObject,
   ClusterObjects,
@@ -11,7 +11,6 @@ import type {
 } from './kubernetes-objects.ts';
 import type { ClaimView, PodView, StatefulSetView } from './observed.ts';
 
-const HOSTNAME = 'kubernetes.io/hostname';
 /** Waiting for these passes by itself. */
 const NORMAL_WAITS = new Set(['ContainerCreating', 'PodInitializing']);
 
@@ -128,7 +127,7 @@ function growthOf({ status }: ClaimObject): string | undefined {
 function isOnLostNode({ spec }: VolumeObject, nodes: HostNames): boolean {
   const terms = spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
   const hosts = terms.map(({ matchExpressions = [] }) =>
-    matchExpressions.find(({ key, operator }) => key === HOSTNAME && operator === 'In'),
+    matchExpressions.find(({ key, operator }) => key === HOST_LABEL && operator === 'In'),
   );
   return (
     hosts.length > 0 &&

@@ -14,6 +14,9 @@ export const LABELS = {
   voter: 'atomicraft.dev/voter',
 } as const;
 
+/** Kubernetes' own: what volumes and spread constraints call a node. */
+export const HOST_LABEL = 'kubernetes.io/hostname';
+
 export const ANNOTATIONS = {
   /** On the StatefulSet: hash of the pod template that was applied. */
   template: 'atomicraft.dev/template',

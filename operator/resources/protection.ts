@@ -1,3 +1,4 @@
+import { quorumOf } from '../cluster/plan/membership.ts';
 import type { KubernetesObject, OwnerReference } from '../controller/kubernetes-object.ts';
 import { commonLabels, LABELS, PORTS, selectorLabels, type ClusterName } from './names.ts';
 
@@ -23,10 +24,6 @@ export function disruptionBudget(
       unhealthyPodEvictionPolicy: 'IfHealthyBudget',
     },
   };
-}
-
-function quorumOf(voters: number): number {
-  return Math.floor(voters / 2) + 1;
 }
 
 /** Pods have no business with the API server. */

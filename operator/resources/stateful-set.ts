@@ -7,6 +7,7 @@ import {
   authSecretName,
   commonLabels,
   GROUP,
+  HOST_LABEL,
   peerServiceName,
   PORTS,
   selectorLabels,
@@ -72,7 +73,7 @@ export function podTemplate(source: PodSource): PodTemplate {
       ...(pod.affinity !== undefined && { affinity: pod.affinity }),
       ...(pod.priorityClassName !== undefined && { priorityClassName: pod.priorityClassName }),
       topologySpreadConstraints: [
-        ...spreadOver('kubernetes.io/hostname', disruption.spread.hosts, name),
+        ...spreadOver(HOST_LABEL, disruption.spread.hosts, name),
         ...spreadOver('topology.kubernetes.io/zone', disruption.spread.zones, name),
       ],
       containers: [serverContainer(source)],
