@@ -150,7 +150,9 @@ function stateOf(
   const voter = voterOf(observed, ordinal);
   if (voter?.participating === true) return 'Participating';
   if (pod?.report === undefined) return 'Unreachable';
-  if (voter === undefined) return pod.report.joined ? 'Removed' : 'Joining';
+  if (!pod.report.joined && voter === undefined) return 'Joining';
+  // Only a leader knows who has been removed.
+  if (voter === undefined) return observed.group === undefined ? 'Lagging' : 'Removed';
   return hasLostDisk(voter, pod) ? 'DiskLost' : 'Lagging';
 }
 

@@ -3,7 +3,7 @@ import { REPLICAS_MAX } from '../api/atomic-cluster.ts';
 import { durationMs } from '../api/duration.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { explain, type ExplainFlags } from './explain-command.ts';
-import { endOf } from './failure.ts';
+import { endOf, UsageError } from './failure.ts';
 import { showPlan, type PlanFlags } from './plan-command.ts';
 import type { PluginPorts } from './ports.ts';
 import { showStatus, type StatusFlags } from './status-command.ts';
@@ -101,9 +101,13 @@ function statusCommand(surroundings: Surroundings): Command {
     .option('-w, --watch', 'go on: drawn anew, or without a terminal what changes')
     .addOption(outputOption())
     .description('Show who leads, every member, what goes on, what is amiss.');
-  return command.action((name: string | undefined) =>
-    showStatus(name, command.opts<StatusFlags>(), toolsOf(command, surroundings)),
-  );
+  return command.action((name: string | undefined) => {
+    const flags = command.opts<StatusFlags>();
+    if (name !== undefined && flags.allNamespaces === true) {
+      throw new UsageError('a name and all namespaces: give one of NAME and -A');
+    }
+    return showStatus(name, flags, toolsOf(command, surroundings));
+  });
 }
 
 function explainCommand(surroundings: Surroundings): Command {

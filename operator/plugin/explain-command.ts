@@ -7,7 +7,7 @@ import { eventsOf, type Told } from './events.ts';
 import { lookAt, type Look } from './look.ts';
 import { missingEvidence } from './missing-evidence.ts';
 import type { PluginPorts } from './ports.ts';
-import { canI, Rights } from './rights.ts';
+import { Rights, unseenText } from './rights.ts';
 import { durationText, tableText, type Column } from './text.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -20,7 +20,7 @@ type Explanation = {
   readonly status: string;
   /** What holds it up, in the operator's words; empty when nothing does. */
   readonly gates: readonly Gate[];
-  /** What the operator would do now, by its own plan on what is seen from here. */
+  /** What the operator would do now, by its own plan on what is seen from here, if it is another. */
   readonly next: string | undefined;
   /** What it would have to see. */
   readonly missing: readonly string[];
@@ -42,7 +42,11 @@ export async function explain(
   const look = await lookAt(cluster, ports, { volumes: true });
   const rights = new Rights();
   const events = await eventsOf(cluster, ports, rights);
-  const found = explanationOf(look, events, [...look.missingRights, ...rights.missing].map(canI));
+  const found = explanationOf(
+    look,
+    events,
+    [...look.missingRights, ...rights.missing].map(unseenText),
+  );
   if (output === 'json') terminal.print(JSON.stringify(found, undefined, 2));
   else terminal.print(explanationText(found, ports.clock.wallTime().getTime()));
 }
@@ -60,10 +64,12 @@ function explanationOf(
   // Whoever could not read the objects would explain what is not so.
   if (!isWhole) return { ...told, next: undefined, missing: [], advice, events, unseen };
   const missing = missingEvidence(observed);
+  const next = nextOf(name, plan);
+  const isKnown = told.gates.some(({ message }) => message === next);
   const more = adviceFor(observed, stalledReason(look));
   return {
     ...told,
-    next: nextOf(name, plan),
+    next: isKnown ? undefined : next,
     missing,
     advice: [...advice, ...more],
     events,
@@ -79,10 +85,19 @@ function stalledReason({ cluster, plan }: Look): string | undefined {
 /** The operation first, then whatever the conditions say beyond it. */
 function gatesOf({ cluster: { status } }: Look): readonly Gate[] {
   const { operation, conditions = [] } = status ?? {};
+  const waits = conditions.some(
+    ({ type, reason }) => type === 'Reconciling' && reason === 'Waiting',
+  );
   const first: readonly Gate[] =
     operation === undefined
       ? []
-      : [{ what: operation.type, message: operation.message, since: operation.startedAt }];
+      : [
+          {
+            what: `${operation.type}${waits ? ' waits' : ''}`,
+            message: operation.message,
+            since: operation.startedAt,
+          },
+        ];
   const others = [
     ...conditions.filter(({ type, status: is }) => HOLDING.has(type) && is === 'True'),
     ...conditionsAmiss(conditions),
@@ -123,11 +138,14 @@ function explanationText(found: Explanation, nowMs: number): string {
   const aged = events.map((one) => ({ ...one, age: durationText(nowMs - one.atMs) }));
   const sections: readonly (readonly [string, readonly string[]])[] = [
     ['what holds it up', gates.map((gate) => gateText(gate, nowMs))],
-    ['what comes next, by what is seen from here', next === undefined ? [] : [next]],
+    [
+      'what the operator would do next, by what is seen from here',
+      next === undefined ? [] : [next],
+    ],
     ['what is missing', isCalm ? [] : missing],
     ['what you can do', advice],
     ['what happened', events.length === 0 ? [] : tableText(EVENTS, aged)],
-    ['what could not be seen; these tell which right is missing', unseen],
+    ['what could not be seen', unseen],
   ];
   return [
     `${namespace}/${name}: ${status}${isCalm ? `, ${calm}` : ''}`,

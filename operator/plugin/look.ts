@@ -1,4 +1,4 @@
-import { atomicClusterSpecSchema } from '../api/atomic-cluster.ts';
+import { atomicClusterSpecSchema, type AtomicClusterStatus } from '../api/atomic-cluster.ts';
 import type { Plan } from '../cluster/action.ts';
 import { factsSeen } from '../cluster/evidence.ts';
 import type {
@@ -12,7 +12,7 @@ import type {
 import { observe, type Observation } from '../cluster/observe.ts';
 import type { Observed } from '../cluster/observed.ts';
 import { plan } from '../cluster/plan/plan.ts';
-import { statusOf, type ComputedStatus } from '../cluster/status.ts';
+import { statusOf } from '../cluster/status.ts';
 import type { KubernetesObject } from '../controller/kubernetes-object.ts';
 import { ANNOTATIONS, HOST_LABEL, LABELS, ordinalOf } from '../resources/names.ts';
 import { CLAIMS, NODES, PODS, STATEFUL_SETS, VOLUMES } from '../resources/resource-types.ts';
@@ -27,7 +27,8 @@ export type Look = {
   readonly cluster: AtomicClusterObject;
   readonly observed: Observed;
   readonly plan: Plan;
-  readonly status: ComputedStatus;
+  /** By what is seen; where that is not whole, what the operator has noted. */
+  readonly status: Omit<AtomicClusterStatus, 'conditions'>;
   readonly pages: Pages;
   /** Whether everything in Kubernetes could be read that a plan is made from. */
   readonly isWhole: boolean;
@@ -61,7 +62,7 @@ export async function lookAt(
   const seen = { ...observation, templateHash: wantedTemplate(observation, cluster, objects) };
   const observed = { ...seen, facts: justSeen(seen) };
   const next = plan(observed);
-  const status = statusOf(observed, next);
+  const status = isWhole ? statusOf(observed, next) : (cluster.status ?? {});
   const { missing: missingRights } = rights;
   return { cluster, observed, plan: next, status, pages, isWhole, missingRights };
 }

@@ -15,12 +15,11 @@ const COLUMNS: readonly Column<MemberPicture>[] = [
 export function pictureText(picture: Picture, now: Date): string {
   const { members, operation, amiss, unseen } = picture;
   const [head = '', ...rows] = tableText(COLUMNS, members);
+  const marked = (row: string, at: number): string => `${markOf(members[at])} ${row}`;
   return [
     `${picture.namespace}/${picture.name}: ${picture.status}, ${picture.message}`,
     groupText(picture, { fast: true }),
-    '',
-    `  ${head}`,
-    ...rows.map((row, at) => `${markOf(members[at])} ${row}`),
+    ...section(members.length === 0 ? [] : [`  ${head}`, ...rows.map(marked)]),
     ...(operation === undefined ? [] : ['', operationText(operation, now)]),
     ...section(troubles(picture)),
     ...section(amiss),

@@ -5,7 +5,7 @@ import { known } from './known.ts';
 import type { Look } from './look.ts';
 import { conditionsAmiss } from './amiss.ts';
 import type { PageMember } from './page.ts';
-import { canI } from './rights.ts';
+import { unseenText } from './rights.ts';
 
 /** One member as a person sees it; what is not known is left out. */
 export type MemberPicture = {
@@ -47,10 +47,8 @@ export type Picture = {
 };
 
 export function pictureOf(look: Look): Picture {
-  const { cluster, observed, isWhole } = look;
+  const { cluster, observed, status: group } = look;
   const noted = cluster.status ?? {};
-  // Who may not look takes the operator's word.
-  const group = isWhole ? look.status : noted;
   const ready = noted.conditions?.find(({ type }) => type === 'Ready');
   const committedIndex = committedOf(look, group.leader);
   const { leader, term, voters, quorum, faultTolerance } = group;
@@ -62,12 +60,8 @@ export function pictureOf(look: Look): Picture {
     ...known({ version: noted.version, operation: noted.operation }),
     members: (group.members ?? []).map((member) => memberPicture(look, member, committedIndex)),
     amiss: amissOf(look),
-    unseen: look.missingRights.map((right) => unseenText(canI(right))),
+    unseen: look.missingRights.map(unseenText),
   };
-}
-
-function unseenText(command: string): string {
-  return `something could not be seen for want of a right: ${command}`;
 }
 
 function memberPicture(

@@ -3,7 +3,7 @@ import { findCluster } from './clusters.ts';
 import { PluginError } from './failure.ts';
 import { lookAt, type Goal, type Look } from './look.ts';
 import type { PluginPorts } from './ports.ts';
-import { canI } from './rights.ts';
+import { canI, unseenText } from './rights.ts';
 import { tableText, type Column } from './text.ts';
 import type { Terminal } from './terminal.ts';
 import { whatIf, type Step, type WhatIf } from './what-if/what-if.ts';
@@ -44,7 +44,6 @@ function mustBeWhole({ isWhole, missingRights, observed }: Look): void {
 /** What a person must know about the plan. */
 function notesOf({ observed, pages, missingRights, cluster }: Look): readonly string[] {
   const { spec } = observed;
-  const blind = missingRights.map(canI);
   return [
     ...(spec.paused ? ['spec.paused is set: nothing of it happens before it is resumed'] : []),
     ...(spec.updateStrategy.type === 'OnDelete'
@@ -53,7 +52,7 @@ function notesOf({ observed, pages, missingRights, cluster }: Look): readonly st
     ...(pages.read.size === 0
       ? ['no status page could be read: members are as the operator has noted them']
       : []),
-    ...(blind.length > 0 ? [`not everything could be seen: ${blind.join('; ')}`] : []),
+    ...missingRights.map(unseenText),
     ...(cluster.status === undefined ? ['the operator has not looked at it yet'] : []),
   ];
 }
@@ -63,6 +62,7 @@ type Row = Step & { readonly number: number | undefined };
 const COLUMNS: readonly Column<Row>[] = [
   { name: 'STEP', cell: ({ number }) => number ?? 'wait', right: true },
   { name: 'OPERATION', cell: ({ operation }) => operation },
+  { name: 'ACTION', cell: ({ action }) => action?.replace(/^./, (first) => first.toUpperCase()) },
   { name: 'WHAT', cell: ({ message }) => message },
   { name: 'LEADER', cell: ({ leader }) => leader },
   { name: 'VOTERS', cell: ({ voters }) => voters, right: true },
@@ -85,16 +85,27 @@ function planText(
 ): string {
   const version = spec.version ?? status.version;
   const of = version === undefined ? '' : ` of version ${version}`;
-  const head = `${namespace}/${name}: to ${String(spec.replicas)} members${of}`;
+  const members = spec.replicas === 1 ? '1 member' : `${String(spec.replicas)} members`;
+  const head = `${namespace}/${name}: to ${members}${of}`;
   let acts = 0;
   const rows = steps.map((step) => ({
     ...step,
     number: step.type === 'act' ? ++acts : undefined,
   }));
-  const end =
-    blockedBy === undefined
-      ? `${acts === 0 ? 'nothing is left to do' : `${String(acts)} steps, if nothing else happens`}; nothing was written`
-      : `it would stop here, after ${String(acts)} steps: ${blockedBy}`;
+  const end = endText(acts, steps.at(-1)?.message, blockedBy);
   const table = rows.length === 0 ? [] : ['', ...tableText(COLUMNS, rows)];
   return [head, ...table, '', end, ...notes.map((note) => `note: ${note}`)].join('\n');
+}
+
+function endText(acts: number, last: string | undefined, blockedBy: string | undefined): string {
+  if (blockedBy !== undefined) {
+    const stop = `after ${stepsText(acts)} it would wait for as long as that lasts`;
+    return blockedBy === last ? stop : `${stop}, and then: ${blockedBy}`;
+  }
+  const all = acts === 0 ? 'nothing is left to do' : `${stepsText(acts)}, if nothing else happens`;
+  return `${all}; nothing was written`;
+}
+
+function stepsText(count: number): string {
+  return count === 1 ? '1 step' : `${String(count)} steps`;
 }

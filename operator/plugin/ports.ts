@@ -9,7 +9,7 @@ export type OpenReplica = Pick<Replica, 'status' | 'transferLeader'> & AsyncDisp
 
 /** What the commands touch the world with; tests have their own. */
 export type PluginPorts = {
-  readonly api: KubernetesApi;
+  readonly api: Pick<KubernetesApi, 'get' | 'list' | 'patch'>;
   /** The JSON of a server's status page. @throws ApiError */
   readonly readPage: (pod: PodKey) => Promise<unknown>;
   /** A way to the administration of a server. @throws ApiError */

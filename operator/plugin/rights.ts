@@ -18,6 +18,24 @@ export function canI({ verb, resource, subresource, namespace }: Right): string 
   return `kubectl auth can-i ${verb} ${resource}${of}${where}`;
 }
 
+/** What cannot be told without a right. */
+const FOR_WANT_OF: Readonly<Record<string, string>> = {
+  pods: 'the pods',
+  'pods/proxy': 'indexes and lag',
+  'statefulsets.apps': 'the StatefulSet',
+  persistentvolumeclaims: 'the volumes',
+  persistentvolumes: 'whether the nodes of volumes exist',
+  nodes: 'whether the nodes of volumes exist',
+  'events.events.k8s.io': 'the events',
+};
+
+/** What was not seen, and the command that tells which right is missing. */
+export function unseenText(right: Right): string {
+  const { resource, subresource } = right;
+  const what = subresource === undefined ? resource : `${resource}/${subresource}`;
+  return `${FOR_WANT_OF[what] ?? what}: you may not look, as ${canI(right)} tells`;
+}
+
 /** What the person may do shows when it is tried; what they may not is kept, to be told once. */
 export class Rights {
   readonly #missing = new Map<string, Right>();

@@ -1,7 +1,7 @@
 import type { AtomicClusterObject } from '../cluster/kubernetes-objects.ts';
 import { delay } from '../controller/clock.ts';
 import { findCluster, listClusters } from './clusters.ts';
-import { endOf, PluginError, UsageError } from './failure.ts';
+import { endOf, PluginError } from './failure.ts';
 import { known } from './known.ts';
 import { lookAt } from './look.ts';
 import { pictureOf, type Picture } from './picture.ts';
@@ -32,9 +32,6 @@ export async function showStatus(
   flags: StatusFlags,
   { ports, terminal }: { readonly ports: PluginPorts; readonly terminal: Terminal },
 ): Promise<void> {
-  if (name !== undefined && flags.allNamespaces === true) {
-    throw new UsageError('a name and all namespaces: give one of NAME and -A');
-  }
   const look = () => viewOf(name, flags, ports);
   if (flags.watch === true) await watch(look, flags, { ports, terminal });
   else {

@@ -53,9 +53,9 @@ function heirOf({ observed, status }: Look, to: string): number {
   );
 }
 
-function leaderOf({ observed }: Look): number {
-  const { group, name } = observed;
-  if (group?.leader !== undefined) return group.leader;
+function leaderOf({ observed: { name }, status: { leader } }: Look): number {
+  const ordinal = leader === undefined ? undefined : ordinalOf(name, leader);
+  if (ordinal !== undefined) return ordinal;
   throw new PluginError(
     `nobody leads ${name} that could hand over: see kubectl atomic explain ${name}`,
   );
