@@ -57,11 +57,16 @@ export async function readPages(
       if (answer !== undefined) read.set(ordinal, pageSchema.parse(answer));
     } catch (error) {
       // Silence is an observation.
-      if (error instanceof ApiError) silent.set(ordinal, error.message);
+      if (error instanceof ApiError) silent.set(ordinal, withoutRequest(error.message));
       else if (error instanceof z.ZodError) silent.set(ordinal, 'its status page is unreadable');
       else throw error;
     }
   };
   await Promise.all([...pods].map(ask));
   return { read, silent };
+}
+
+/** The request says nothing to whoever asked for a status. */
+function withoutRequest(message: string): string {
+  return message.replace(/^GET \S+: /, '');
 }

@@ -94,7 +94,7 @@ describe('plan', () => {
     expect(lines.at(-1)).toBe(
       'note: spec.paused is set: nothing of it happens before it is resumed',
     );
-    expect(lines).toContain('5 steps, if nothing else happens; nothing was written');
+    expect(lines).toContain('4 steps, if nothing else happens; nothing was written');
   });
 
   it('goes by what the operator has noted where pages may not be read', async () => {
