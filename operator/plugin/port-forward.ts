@@ -93,5 +93,6 @@ function isTunnel(value: unknown): value is Tunnel {
 function refusalOf(cause: unknown, target: string): ApiError {
   const { message = String(cause) } = cause as { readonly message?: string };
   const code = Number(/Unexpected server response: (\d{3})/.exec(message)?.[1] ?? 0);
-  return new ApiError(`forwarding ${target}: ${message}`, { code, cause });
+  const hint = code === 403 ? '; from Kubernetes 1.35 on it takes the verb create too' : '';
+  return new ApiError(`forwarding ${target}: ${message}${hint}`, { code, cause });
 }

@@ -28,7 +28,7 @@ export async function transferLeader(
   }
   const secret = await readSecret(name, ports);
   const pod = { namespace, name: podName(name, leader) };
-  const right = { verb: 'create', resource: 'pods', subresource: 'portforward', namespace };
+  const right = { verb: 'get', resource: 'pods', subresource: 'portforward', namespace };
   await using server = await withRight(right, () => ports.openReplica(pod, secret));
   const peer = peerId({ namespace, name }, heir);
   await server.transferLeader(peer, CALL_TIMEOUT_MS);

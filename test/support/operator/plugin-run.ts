@@ -130,7 +130,7 @@ export class PluginRun {
       },
       readPage: (pod) => guard('get pods/proxy', () => this.#page(pod)),
       openReplica: (pod, secret) =>
-        guard('create pods/portforward', () => {
+        guard('get pods/portforward', () => {
           this.secrets.push(secret);
           const replica = this.#connect(this.#addressOf(pod.name), () => secret);
           const close = () => Promise.resolve();

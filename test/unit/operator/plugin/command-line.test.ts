@@ -48,7 +48,7 @@ describe('transfer-leader', () => {
 
   it.each([
     ['get secrets', 'kubectl auth can-i get secrets -n demo'],
-    ['create pods/portforward', 'kubectl auth can-i create pods --subresource=portforward -n demo'],
+    ['get pods/portforward', 'kubectl auth can-i get pods --subresource=portforward -n demo'],
   ])('tells that it needs %s', async (right, command) => {
     run.denied.add(right);
     const { err, code } = await run.run('transfer-leader', 'c0', '--to', 'c0-2');
