@@ -1,5 +1,5 @@
 import type { ClaimView, Fact, Observed, PodView, VoterView } from './observed.ts';
-import { hasLostDisk, podOf } from './plan/membership.ts';
+import { hasLostDisk, learnerOf, needsVotersFirst, podOf, voterOf } from './plan/membership.ts';
 
 /** Whoever has not looked for this long cannot say that a fact has held meanwhile. */
 const GAP_MAX_MS = 15_000;
@@ -50,7 +50,10 @@ export class FactMemory {
 
 function groupFacts({ group, fence, spec }: Observed): readonly string[] {
   if (group === undefined) return spec.hibernate ? [] : ['noLeader'];
-  return fence !== undefined && group.fence > fence ? ['fenceLost'] : [];
+  return [
+    ...(fence !== undefined && group.fence > fence ? ['fenceLost'] : []),
+    ...(needsVotersFirst({ group, spec }) ? ['fewVoters'] : []),
+  ];
 }
 
 function voterFacts(observed: Observed): readonly string[] {
@@ -77,16 +80,20 @@ function absence({ claims }: Observed, { ordinal, participating }: VoterView): r
 }
 
 /** Pods of the newest revision run, or should, and not one of them takes part. */
-function rollFacts({ statefulSet, spec, pods, group }: Observed): readonly string[] {
+function rollFacts(observed: Observed): readonly string[] {
+  const { statefulSet, spec, pods, group } = observed;
   const revision = statefulSet?.updateRevision;
   if (revision === undefined || spec.hibernate) return [];
-  const voterAt = (ordinal: number) => group?.voters.find((voter) => voter.ordinal === ordinal);
-  // Others than voters say nothing about the template.
+  // Others than voters say nothing about the template, unless voters wait for them.
+  const areAllHeard = group === undefined || needsVotersFirst(observed);
   const updated = pods.filter(
     (pod) =>
-      pod.revision === revision && (group === undefined || voterAt(pod.ordinal) !== undefined),
+      pod.revision === revision && (areAllHeard || voterOf(observed, pod.ordinal) !== undefined),
   );
-  const works = ({ ordinal, report }: PodView): boolean =>
-    group === undefined ? report !== undefined : (voterAt(ordinal)?.participating ?? false);
+  const works = (pod: PodView): boolean => {
+    if (group === undefined) return pod.report !== undefined;
+    const voter = voterOf(observed, pod.ordinal);
+    return voter?.participating ?? learnerOf(observed, pod)?.answers ?? false;
+  };
   return updated.length > 0 && !updated.some(works) ? [canaryFact(revision)] : [];
 }

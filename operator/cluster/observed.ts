@@ -107,8 +107,14 @@ export type GroupView = {
   readonly stable: boolean;
   readonly fence: number;
   readonly voters: readonly VoterView[];
-  /** Disks outside of the configuration that the leader is bringing up to date. */
-  readonly catchingUp: readonly string[];
+  /** Members outside of the configuration that the leader is bringing up to date. */
+  readonly learners: readonly LearnerView[];
+};
+
+export type LearnerView = {
+  readonly incarnation: string;
+  /** It has answered the leader just now. */
+  readonly answers: boolean;
 };
 
 export type VoterView = {

@@ -7,6 +7,7 @@ import type {
   MemberReport,
   Observed,
 } from '../../operator/cluster/observed.ts';
+import { disruptionBudget } from '../../operator/resources/protection.ts';
 import { statusOf } from '../../operator/cluster/status.ts';
 import type { Judge } from './judge.ts';
 import { hashOf, type Objects, type World } from './kubernetes.ts';
@@ -48,6 +49,7 @@ type ClaimAction = (typeof CLAIM_ACTIONS)[number];
 const GROW_AGAIN_MS = 20_000;
 const CONTACT_MAX_MS = 3_000;
 const LAG_MAX_ENTRIES = 10;
+const OWNER = { apiVersion: '', kind: '', name: '', uid: '' };
 
 /** The loop of reconcile.ts and execute.ts around the real plan, status and memory of facts. */
 export class ModelOperator {
@@ -273,7 +275,7 @@ export class ModelOperator {
   #endPod({ type, ordinal, uid }: ActionOf<PodAction>): void {
     const { world } = this.#options;
     if (world.pod(ordinal)?.uid !== uid) throw new Stale('another pod');
-    if (type === 'evictPod' && world.random.chance(0.1))
+    if (type === 'evictPod' && (world.random.chance(0.1) || !mayEvict(world)))
       throw new Refused('429: disruption budget');
     world.patchPod(uid, { deleting: true });
   }
@@ -317,6 +319,16 @@ export class ModelOperator {
       if (!(error instanceof Stale)) throw error;
     }
   }
+}
+
+/** What the disruption budget lets go, as the eviction API reckons. */
+function mayEvict({ objects, group }: World): boolean {
+  const voters = group.voters();
+  const sizes = { voters: voters.size, replicas: objects.cluster?.spec.replicas ?? 0 };
+  const { minAvailable } = disruptionBudget({ namespace: 'ns', name: 'c' }, sizes, OWNER).spec;
+  const healthy = objects.pods.filter((pod) => pod.ready && !pod.deleting);
+  const counted = healthy.filter(({ ordinal }) => voters.has(ordinal));
+  return counted.length > Number(minAvailable);
 }
 
 function isOneOf<T extends Action['type']>(
@@ -374,7 +386,12 @@ function groupOf(
     configurationIndex: committed.index,
     stable: committed === configuration && configuration.outgoing === undefined,
     fence: configuration.fence,
-    catchingUp: (change?.added ?? []).flatMap((at) => contacts.get(at)?.incarnation ?? []),
+    learners: (change?.added ?? []).flatMap((at) => {
+      const contact = contacts.get(at);
+      if (contact === undefined) return [];
+      const { incarnation, atMs } = contact;
+      return [{ incarnation, answers: nowMs - atMs <= CONTACT_MAX_MS }];
+    }),
   };
 }
 

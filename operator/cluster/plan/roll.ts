@@ -2,13 +2,19 @@ import { durationMs } from '../../api/duration.ts';
 import type { Action, Plan } from '../action.ts';
 import { canaryFact, participatesFact } from '../evidence.ts';
 import type { GroupView, Observed, PodView, StatefulSetView } from '../observed.ts';
-import { bestOf, decidesWithout, participating, podOf, voterOf } from './membership.ts';
+import {
+  bestOf,
+  decidesWithout,
+  needsVotersFirst,
+  participating,
+  podOf,
+  SPARE_VOTERS_MIN,
+  voterOf,
+} from './membership.ts';
 import { isBroken } from './presence.ts';
 import { gate, LOOK_LATER_MS, LOOK_SOON_MS } from './waiting.ts';
 
 const SECONDS = 1_000;
-/** From so many voters on, one may be missing without an outage. */
-const EVICTABLE_VOTERS_MIN = 3;
 
 /**
  * A template that fails with its first pod is taken back before a second one gets it. Pods that
@@ -79,11 +85,12 @@ function planTemplate(
   observed: Observed,
   group: GroupView,
   { updateRevision }: StatefulSetView,
-): Plan {
+): Plan | undefined {
   const { spec } = observed;
   const missing = group.voters.filter((voter) => !voter.participating);
   const failed = updateRevision !== undefined && isOverdue(observed, updateRevision);
   const cure = failed || observed.pods.some(isBroken);
+  if (!cure && mayGrowFirst(observed)) return undefined;
   if (missing.length > 0 && !cure) {
     // It may still have a template that was taken back.
     const odd = missing
@@ -101,6 +108,13 @@ function planTemplate(
   };
 }
 
+/** More voters are on their way, on the template that is known to work: scale.ts has the word. */
+function mayGrowFirst(observed: Observed): boolean {
+  const heldMs = observed.facts.get('fewVoters')?.heldMs ?? 0;
+  const { canaryDeadline } = observed.spec.updateStrategy;
+  return needsVotersFirst(observed) && heldMs < durationMs(canaryDeadline);
+}
+
 function planNextPod(
   observed: Observed,
   group: GroupView,
@@ -109,12 +123,14 @@ function planNextPod(
     readonly outdated: readonly PodView[];
     readonly revision: string;
   },
-): Plan {
+): Plan | undefined {
   const { outdated, revision } = roll;
   const takesPart = ({ ordinal }: PodView): boolean =>
     voterOf(observed, ordinal)?.participating ?? false;
   const idle = outdated.find((pod) => !takesPart(pod));
   if (idle !== undefined) return planRestart(observed, idle, 'deletePod');
+  // Newcomers have the new template by now: they are the first to prove it.
+  if (needsVotersFirst(observed)) return undefined;
   const waitingFor = notSettled(observed, revision);
   if (waitingFor !== undefined) return waitingFor;
   const followers = outdated.filter(({ ordinal }) => ordinal !== group.leader);
@@ -124,11 +140,11 @@ function planNextPod(
   );
   const voters = group.voters.length;
   if (next === undefined) return planLeader(observed, group, revision);
-  if (voters >= EVICTABLE_VOTERS_MIN && !decidesWithout(group, [next.ordinal], voters)) {
+  if (voters >= SPARE_VOTERS_MIN && !decidesWithout(group, [next.ordinal], voters)) {
     const name = `${observed.name}-${String(next.ordinal)}`;
     return gate('Roll', `${name} is needed for the quorum: waiting for another member`);
   }
-  return planRestart(observed, next, voters >= EVICTABLE_VOTERS_MIN ? 'evictPod' : 'deletePod');
+  return planRestart(observed, next, voters >= SPARE_VOTERS_MIN ? 'evictPod' : 'deletePod');
 }
 
 /** All pods that have the new template, and all that are being restarted, must take part first. */

@@ -70,7 +70,7 @@ export function group(
 ): GroupView {
   return {
     ...{ clusterId: 'cluster', lineage: 'lineage', term: 3, leader: 0, commitIndex: 100 },
-    ...{ configurationIndex: 10, stable: true, fence: 1, catchingUp: [] },
+    ...{ configurationIndex: 10, stable: true, fence: 1, learners: [] },
     voters: voters.map((one) => (typeof one === 'number' ? voter(one) : one)),
     ...more,
   };
