@@ -23,6 +23,7 @@ import { statefulSet, type PodTemplate } from '../resources/stateful-set.ts';
 import { ATOMIC_CLUSTER } from '../api/atomic-cluster.ts';
 import type { Action } from './action.ts';
 import type { Observation } from './observe.ts';
+import { replacement } from './merge-patch.ts';
 import { operationId } from './operation-id.ts';
 import type { Replicas } from './replicas.ts';
 
@@ -144,7 +145,7 @@ async function changeStatefulSet(
       return;
     }
     case 'applyTemplate':
-      return applyToSeen(api, seen, wholeStatefulSet(seen, owner));
+      return replaceTemplate(api, wholeStatefulSet(seen, owner), resourceVersions.statefulSet);
     case 'orphanPods': {
       const { statefulSet: resourceVersion } = resourceVersions;
       const preconditions = { uid: action.uid, ...(resourceVersion && { resourceVersion }) };
@@ -152,7 +153,7 @@ async function changeStatefulSet(
       return api.delete(STATEFUL_SETS, key, options);
     }
     case 'rollBack':
-      return rollBack(action, seen, { api, owner });
+      return rollBack(action, seen, { api, owner, resourceVersions });
   }
 }
 
@@ -160,7 +161,7 @@ async function changeStatefulSet(
 async function rollBack(
   { revision, failedTemplate }: ActionOf<'rollBack'>,
   seen: Observation,
-  { api, owner }: Pick<ExecutionTools, 'api' | 'owner'>,
+  { api, owner, resourceVersions }: Pick<ExecutionTools, 'api' | 'owner' | 'resourceVersions'>,
 ): Promise<void> {
   const key = { namespace: seen.namespace, name: seen.name };
   // First what failed: a crash in between must not try it again.
@@ -182,18 +183,27 @@ async function rollBack(
     { metadata, spec },
     { hash, owner, claimSize: claimSizeOf(seen) },
   );
-  await applyToSeen(api, seen, object);
+  await replaceTemplate(api, object, resourceVersions.statefulSet);
 }
 
-/** Never creates one: with its uid, Kubernetes refuses when another or none has its name by now. */
-async function applyToSeen(
+/**
+ * Makes the template of a StatefulSet that exists what it is to be: what it has beyond that goes,
+ * whoever put it there. The number of replicas stays.
+ */
+async function replaceTemplate(
   api: KubernetesApi,
-  { statefulSet: live }: Observation,
-  object: KubernetesObject,
+  wanted: ReturnType<typeof statefulSet>,
+  resourceVersion: string | undefined,
 ): Promise<void> {
-  if (live === undefined) throw new StaleObservation('the StatefulSet is not there any more');
-  const metadata = { ...object.metadata, uid: live.uid };
-  await api.apply(STATEFUL_SETS, { ...object, metadata }, { fieldManager: OPERATOR });
+  type Live = KubernetesObject & { readonly spec?: { readonly template?: unknown } };
+  const live = await api.get<Live>(STATEFUL_SETS, wanted.metadata);
+  if (live === undefined || live.metadata.resourceVersion !== resourceVersion)
+    throw new StaleObservation('the StatefulSet has just changed');
+  const { uid } = live.metadata;
+  const metadata = { ...wanted.metadata, uid, resourceVersion };
+  const template = replacement(wanted.spec['template'], live.spec?.template);
+  const body = { metadata, spec: { ...wanted.spec, template } };
+  await api.patch(STATEFUL_SETS, wanted.metadata, { body, fieldManager: OPERATOR });
 }
 
 async function callServer(

@@ -68,18 +68,18 @@ describe('volumes of another cluster', () => {
 });
 
 describe('a template', () => {
-  it('is not applied to a StatefulSet that is gone: that would create one for a single pod', async () => {
+  it('is not put into a StatefulSet that is gone: that would create one for a single pod', async () => {
     let deletesFirst = false;
     const api = new Proxy(kubernetes.api, {
       get: (target, name: keyof KubernetesApi) => {
-        if (name !== 'apply') return target[name].bind(target);
-        return (...args: Parameters<KubernetesApi['apply']>) => {
+        if (name !== 'patch') return target[name].bind(target);
+        return (...args: Parameters<KubernetesApi['patch']>) => {
           const [type] = args;
           if (deletesFirst && type === STATEFUL_SETS) {
             deletesFirst = false;
             kubernetes.api.remove(STATEFUL_SETS, CLUSTER, 'Orphan');
           }
-          return target.apply(...args);
+          return target.patch(...args);
         };
       },
     });
