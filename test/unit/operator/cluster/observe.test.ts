@@ -11,7 +11,7 @@ import { peerId } from '../../../../operator/resources/names.ts';
 import { GetStatusResponse } from '../../../../proto/gen/raft/v1/cli.ts';
 
 const CLUSTER = { namespace: 'demo', name: 'c' };
-const STOPPED = Symbol('does not answer');
+const STOPPED = 'does not answer';
 
 type Answer = Partial<GetStatusResponse> | typeof STOPPED;
 
