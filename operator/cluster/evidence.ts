@@ -17,7 +17,7 @@ export const canaryFact = (revision: string): string => `canary:${revision}`;
 /** The facts that are seen in this pass. */
 export function factsSeen(observed: Omit<Observed, 'facts'>): ReadonlySet<string> {
   const looked = { ...observed, facts: new Map<string, Fact>() };
-  const lost = observed.claims.filter(({ nodeLost }) => nodeLost).map(claimLostFact);
+  const lost = observed.claims.filter(({ lost }) => lost).map(claimLostFact);
   return new Set([...groupFacts(looked), ...voterFacts(looked), ...rollFacts(looked), ...lost]);
 }
 
@@ -73,10 +73,10 @@ function isNowhere({ node, report }: PodView): boolean {
   return node === undefined && report === undefined;
 }
 
-/** The disk of a voter without a pod that runs was on a node that is gone. */
+/** The disk of a voter without a pod that runs is gone, or was on a node that is. */
 function absence({ claims }: Observed, { ordinal, participating }: VoterView): readonly string[] {
   const claim = claims.find((one) => one.ordinal === ordinal);
-  return !participating && claim?.nodeLost === true ? [absentFact(ordinal)] : [];
+  return !participating && claim?.lost === true ? [absentFact(ordinal)] : [];
 }
 
 /** Pods of the newest revision run, or should, and not one of them takes part. */

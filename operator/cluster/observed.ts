@@ -86,8 +86,8 @@ export type ClaimView = {
   readonly clusterId: string | undefined;
   /** ISO 8601; set while its member is scaled away. */
   readonly quarantinedAt: string | undefined;
-  /** Its volume can only be used on a node that does not exist any more. */
-  readonly nodeLost: boolean;
+  /** Its volume is gone, or can only be used on a node that is. */
+  readonly lost: boolean;
   /** What was asked for, and what it has; undefined when Kubernetes does not say. */
   readonly requestedBytes: number | undefined;
   readonly capacityBytes: number | undefined;

@@ -154,11 +154,11 @@ export class ModelOperator {
 
   #claimView({ disk, ...claim }: Objects['claims'][number]): ClaimView {
     const { ordinal, uid, deleting, clusterId, quarantinedAt } = claim;
-    const nodeLost = disk?.node !== undefined && !this.#cache.nodes.includes(disk.node);
+    const lost = disk?.node !== undefined && !this.#cache.nodes.includes(disk.node);
     const bound = disk !== undefined;
     const { requestedBytes, capacityBytes } = claim;
     const sizes = { requestedBytes, capacityBytes, growth: undefined };
-    return { ordinal, uid, bound, deleting, clusterId, quarantinedAt, nodeLost, ...sizes };
+    return { ordinal, uid, bound, deleting, clusterId, quarantinedAt, lost, ...sizes };
   }
 
   /** As maintain.ts: a volume tells whose data it holds. */

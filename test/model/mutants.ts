@@ -62,7 +62,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     return { ...next, action: { ...next.action, replicas: 1 } };
   },
   'deletes the volume of a voter whose node is gone': unless(({ claims, group }) => {
-    const lost = claims.find(({ nodeLost, deleting }) => nodeLost && !deleting);
+    const lost = claims.find(({ lost, deleting }) => lost && !deleting);
     if (lost === undefined || group === undefined) return undefined;
     return { type: 'deleteClaim', ordinal: lost.ordinal, uid: lost.uid };
   }),

@@ -75,7 +75,9 @@ export function planRoll(observed: Observed): Plan | undefined {
   if (outdated.length === 0 || spec.updateStrategy.type === 'OnDelete') return undefined;
   const ending = outdated.find(({ deleting }) => deleting);
   if (ending !== undefined) {
-    return gate('Roll', `waiting for ${observed.name}-${String(ending.ordinal)} to end`);
+    const { ordinal, trouble } = ending;
+    const why = trouble === undefined ? '' : `: ${trouble}`;
+    return gate('Roll', `waiting for ${observed.name}-${String(ordinal)} to end${why}`);
   }
   return planNextPod(observed, group, { statefulSet, outdated, revision });
 }
@@ -163,7 +165,7 @@ function unsettled(observed: Observed, ordinal: number, revision: string): strin
   const { facts, spec } = observed;
   const pod = podOf(observed, ordinal);
   if (pod === undefined) return 'it has no pod yet';
-  if (pod.deleting) return 'it is being stopped';
+  if (pod.deleting) return pod.trouble ?? 'it is being stopped';
   if (voterOf(observed, ordinal)?.participating !== true) {
     return pod.trouble ?? 'it does not take part yet';
   }

@@ -93,18 +93,18 @@ function planKeptClaim({ claims, name }: Observed, ordinal: number): Plan | unde
 function planMissingNewcomer(observed: Observed, ordinal: number, pod: PodView | undefined): Plan {
   const name = `${observed.name}-${String(ordinal)}`;
   const claim = observed.claims.find((one) => one.ordinal === ordinal);
-  if (claim?.nodeLost !== true || claim.deleting || pod?.node !== undefined) {
+  if (claim?.lost !== true || claim.deleting || pod?.node !== undefined) {
     return waiting('ScaleUp', name, pod);
   }
   const { heldMs = 0 } = observed.facts.get(claimLostFact(claim)) ?? {};
   if (heldMs < durationMs(observed.spec.memberLossGracePeriod)) {
-    return gate('ScaleUp', `the node of the volume of ${name} is gone: waiting to be sure`);
+    return gate('ScaleUp', `the volume of ${name}, or its node, is gone: waiting to be sure`);
   }
   return {
     action: { type: 'deleteClaim', ordinal, uid: claim.uid },
     operation: {
       type: 'Replace',
-      message: `${name} gets a new volume: the node of its old is gone`,
+      message: `${name} gets a new volume: the one it had, or its node, is gone`,
     },
     requeueAfterMs: LOOK_SOON_MS,
   };

@@ -1,16 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
 import type {
+  ClaimObject,
   ClusterObjects,
   PodObject,
   StatefulSetObject,
 } from '../../../../operator/cluster/kubernetes-objects.ts';
-import { statefulSetView } from '../../../../operator/cluster/kubernetes-view.ts';
+import {
+  claimView,
+  podView,
+  statefulSetView,
+} from '../../../../operator/cluster/kubernetes-view.ts';
 import { observe } from '../../../../operator/cluster/observe.ts';
 import { Replicas, type Replica } from '../../../../operator/cluster/replicas.ts';
 import { peerId } from '../../../../operator/resources/names.ts';
 import { GetStatusResponse } from '../../../../proto/gen/raft/v1/cli.ts';
 
 const CLUSTER = { namespace: 'demo', name: 'c' };
+const NOTHING: ClusterObjects = {
+  ...{ cluster: { metadata: CLUSTER }, statefulSet: undefined, pods: [], claims: [] },
+  ...{ volumes: undefined, nodes: undefined },
+};
+const NOW = new Date('2030-01-01T00:00:00Z');
 const STOPPED = 'does not answer';
 
 type Answer = Partial<GetStatusResponse> | typeof STOPPED;
@@ -34,14 +44,13 @@ async function groupSeen(
     metadata: { ...CLUSTER, name: `c-${String(at)}` },
     status: { phase: 'Running', podIP: String(at) },
   }));
-  const objects: ClusterObjects = {
-    ...{ cluster: { metadata: CLUSTER }, statefulSet: undefined, pods, claims: [] },
-    ...{ volumes: undefined, nodes: undefined },
-  };
-  const { group } = await observe(objects, {
-    ...{ replicas: new Replicas(connect), fence: undefined, monitored: undefined },
-    ...{ growthRefused: () => undefined, image: () => 'servers:1', now: new Date(0) },
-  });
+  const { group } = await observe(
+    { ...NOTHING, pods },
+    {
+      ...{ replicas: new Replicas(connect), fence: undefined, monitored: undefined },
+      ...{ growthRefused: () => undefined, image: () => 'servers:1', now: NOW },
+    },
+  );
   return group;
 }
 
@@ -69,6 +78,29 @@ describe('the leader', () => {
   it('is nobody when only followers answer', async () => {
     const group = await groupSeen([says(0, 'FOLLOWER', 3), STOPPED], { 0: says(0, 'LEADER', 3) });
     expect(group).toBeUndefined();
+  });
+});
+
+describe('a pod', () => {
+  const ending = (late: number) => {
+    const deletionTimestamp = new Date(NOW.getTime() - late).toISOString();
+    return podView('c', { metadata: { ...CLUSTER, name: 'c-1', deletionTimestamp } }, NOW)?.trouble;
+  };
+
+  it('that does not end in its time is told of, with what a person can do', () => {
+    expect(ending(29_000)).toBeUndefined();
+    expect(ending(30_000)).toContain('out-of-service');
+  });
+});
+
+describe('a claim', () => {
+  it.each([
+    ['Bound', false],
+    ['Lost', true],
+  ])('that is %s: lost is %s', (phase, lost) => {
+    const claim: ClaimObject = { metadata: { ...CLUSTER, name: 'data-c-1' }, status: { phase } };
+    const objects = { ...NOTHING, claims: [claim] };
+    expect(claimView(objects, claim)).toMatchObject({ ordinal: 1, lost });
   });
 });
 

@@ -74,7 +74,7 @@ describe('planWithoutLeader', () => {
   const down = { group: undefined, statefulSet: statefulSet(3, { templateHash: 'hash-0' }) };
 
   it('changes nothing destructive and tells after the grace period', () => {
-    const claims = [claim(0), claim(1, { nodeLost: true }), claim(2, { nodeLost: true })];
+    const claims = [claim(0), claim(1, { lost: true }), claim(2, { lost: true })];
     const lost = observed(3, { group: undefined, claims, spec: spec({ replicas: 1 }) });
     expect(plan(lost).stalled).toBeUndefined();
     const later = plan({ ...lost, facts: facts('noLeader') });
