@@ -160,7 +160,11 @@ function isAskedFor({ old, current }: Change<AtomicClusterObject>): boolean {
 
 function controllerOf(parts: Parts): Controller {
   const { queue, options, clock, metrics, logger } = parts;
-  const reconciler = new ClusterReconciler({ ...parts, image: options.image });
+  const reconciler = new ClusterReconciler({
+    ...parts,
+    image: options.image,
+    maxConcurrentRolls: options.maxConcurrentRolls,
+  });
   return new Controller({
     ...{ name: CONTROLLER, queue, workers: options.workers, clock, logger },
     reconcile: (key, context) => reconciler.reconcile(key, context),

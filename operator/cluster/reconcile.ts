@@ -5,7 +5,7 @@ import { ApiError } from '../controller/api-error.ts';
 import type { Clock } from '../controller/clock.ts';
 import type { ReconcileContext, ReconcileResult } from '../controller/controller.ts';
 import type { EventRecorder, RecordedEvent } from '../controller/event-recorder.ts';
-import { apiVersionOf, type OwnerReference } from '../controller/kubernetes-object.ts';
+import { apiVersionOf, keyText, type OwnerReference } from '../controller/kubernetes-object.ts';
 import { timestamp } from '../controller/kubernetes-time.ts';
 import { mergeConditions, writeStatus, type NewCondition } from '../controller/status-writer.ts';
 import { authSecretName, OPERATOR } from '../resources/names.ts';
@@ -23,6 +23,7 @@ import { observe, type Observation } from './observe.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
 import { Replicas, type ConnectReplica } from './replicas.ts';
+import { RollSlots } from './roll-slots.ts';
 import { statusOf, type ComputedStatus } from './status.ts';
 
 const LOOK_AGAIN_MS = 200;
@@ -42,6 +43,8 @@ export type ReconcilerOptions = {
   readonly instance: string;
   /** The image of servers for which the spec names none. */
   readonly image: { readonly repository: string; readonly tag: string };
+  /** How many clusters may be rolled at once only because this operator makes other pods. */
+  readonly maxConcurrentRolls: number;
 };
 
 /** What is remembered of a cluster from one pass to the next; losing it costs time only. */
@@ -62,9 +65,11 @@ type GrowthRefusal = { readonly size: string; readonly message: string; readonly
 export class ClusterReconciler {
   readonly #options: ReconcilerOptions;
   readonly #memories = new Map<string, Memory>();
+  readonly #rollSlots: RollSlots;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#rollSlots = new RollSlots(options.maxConcurrentRolls);
   }
 
   /** One pass over the cluster with the key `namespace/name`. */
@@ -104,7 +109,7 @@ export class ClusterReconciler {
     });
     const facts = memory.facts.note(factsSeen(observation), clock.now());
     const observed = { ...observation, facts };
-    let next = plan(observed);
+    let next = this.#rollSlots.admit(keyText(cluster.metadata), observed, plan(observed));
     context.signal.throwIfAborted();
     const owner = ownerOf(cluster);
     if (!observed.deleting && !observed.spec.paused) {
@@ -279,6 +284,7 @@ export class ClusterReconciler {
   #forget(key: string): void {
     this.#memories.get(key)?.replicas[Symbol.dispose]();
     this.#memories.delete(key);
+    this.#rollSlots.forget(key);
   }
 }
 
