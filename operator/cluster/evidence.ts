@@ -48,12 +48,24 @@ export class FactMemory {
   }
 }
 
-function groupFacts({ group, fence, spec }: Observed): readonly string[] {
-  if (group === undefined) return spec.hibernate ? [] : ['noLeader'];
+function groupFacts(observed: Observed): readonly string[] {
+  const { group, fence, spec } = observed;
+  if (group === undefined) {
+    if (spec.hibernate) return [];
+    return ['noLeader', ...(areAllThere(observed) ? ['noLeaderOfAll'] : [])];
+  }
   return [
     ...(fence !== undefined && group.fence > fence ? ['fenceLost'] : []),
     ...(needsVotersFirst({ group, spec }) ? ['fewVoters'] : []),
   ];
+}
+
+/** Whoever could lead answers: a leader would have been seen. */
+function areAllThere({ pods, statefulSet }: Observed): boolean {
+  const answer = pods.every(
+    ({ report, node, deleting }) => !deleting && (report !== undefined || node === undefined),
+  );
+  return answer && pods.length >= (statefulSet?.replicas ?? Infinity);
 }
 
 function voterFacts(observed: Observed): readonly string[] {

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { bytesOf } from '../api/quantity.ts';
 import { ApiError } from '../controller/api-error.ts';
 import type { KubernetesApi } from '../controller/api-client.ts';
 import type { KubernetesObject, OwnerReference } from '../controller/kubernetes-object.ts';
@@ -6,6 +7,7 @@ import {
   ANNOTATIONS,
   claimName,
   commonLabels,
+  LABELS,
   authSecretName,
   OPERATOR,
   peerId,
@@ -22,6 +24,7 @@ import {
 import { statefulSet, type PodTemplate } from '../resources/stateful-set.ts';
 import { ATOMIC_CLUSTER } from '../api/atomic-cluster.ts';
 import type { Action } from './action.ts';
+import type { ClaimObject } from './kubernetes-objects.ts';
 import type { Observation } from './observe.ts';
 import { replacement } from './merge-patch.ts';
 import { operationId } from './operation-id.ts';
@@ -260,9 +263,10 @@ async function markFirstClaim(
 
 async function changePodOrClaim(
   action: PodOrClaimAction,
-  { namespace, name, now }: Observation,
+  seen: Observation,
   { api }: ExecutionTools,
 ): Promise<void> {
+  const { namespace, name, now } = seen;
   const { ordinal, uid } = action;
   const pod = { namespace, name: podName(name, ordinal) };
   const claim = { namespace, name: claimName(name, ordinal) };
@@ -280,12 +284,27 @@ async function changePodOrClaim(
     case 'releaseClaim':
       return mark(null);
     case 'growClaim': {
+      await confirmSizes(seen, api);
       const spec = { resources: { requests: { storage: action.size } } };
       await api.patch(CLAIMS, claim, { body: { metadata: { uid }, spec } });
       return;
     }
     case 'deleteClaim':
       return api.delete(CLAIMS, claim, { preconditions: { uid } });
+  }
+}
+
+/** Volumes grow one after the other: the cache may not know yet that one was asked to. */
+async function confirmSizes(
+  { namespace, name, claims }: Observation,
+  api: KubernetesApi,
+): Promise<void> {
+  const labelSelector = `${LABELS.cluster}=${name}`;
+  const { items } = await api.list<ClaimObject>(CLAIMS, { namespace, labelSelector });
+  for (const { uid, requestedBytes } of claims) {
+    const live = items.find(({ metadata }) => metadata.uid === uid);
+    if (bytesOf(live?.spec?.resources?.requests?.storage) !== requestedBytes)
+      throw new StaleObservation('a volume was asked to grow just now');
   }
 }
 

@@ -16,7 +16,7 @@ export type JudgedWorld = Pick<
   readonly objects: {
     readonly cluster: Pick<ClusterObject, 'spec'> | undefined;
     readonly set: Pick<SetObject, 'replicas' | 'image'> | undefined;
-    readonly pods: readonly Pick<PodObject, 'ordinal' | 'image'>[];
+    readonly pods: readonly Pick<PodObject, 'ordinal' | 'image' | 'deleting'>[];
     readonly claims: readonly Pick<
       ClaimObject,
       'ordinal' | 'requestedBytes' | 'capacityBytes' | 'quarantinedAt'
@@ -134,9 +134,11 @@ export class Judge {
     const { cluster, pods, set } = this.#world.objects;
     if (cluster?.spec.hibernate === true) return;
     const voters = this.#world.group.voters();
-    // What somebody else has scaled away already is not the operator's doing.
+    // What somebody else has scaled away or stopped already is not the operator's doing.
     const until = set?.replicas ?? Infinity;
-    const stopped = pods.filter(({ ordinal }) => ordinal >= replicas && ordinal < until);
+    const stopped = pods.filter(
+      ({ ordinal, deleting }) => ordinal >= replicas && ordinal < until && !deleting,
+    );
     const voting = stopped.filter(({ ordinal }) => voters.has(ordinal));
     if (voting.length > 0)
       this.#say(`${type} ${String(replicas)} stops voters, pods ended before peers were removed`);

@@ -49,6 +49,8 @@ type ClaimAction = (typeof CLAIM_ACTIONS)[number];
 const GROW_AGAIN_MS = 20_000;
 const CONTACT_MAX_MS = 3_000;
 const LAG_MAX_ENTRIES = 10;
+/** How many calls succeed without the operator hearing of it. */
+const LOST_ANSWERS = 0.05;
 const OWNER = { apiVersion: '', kind: '', name: '', uid: '' };
 
 /** The loop of reconcile.ts and execute.ts around the real plan, status and memory of facts. */
@@ -103,7 +105,7 @@ export class ModelOperator {
     const next = plan(observed);
     this.last = next;
     try {
-      if (!observed.deleting) this.#mark(observed);
+      if (!observed.deleting && !observed.spec.paused) this.#mark(observed);
       if (next.action !== undefined) this.#execute(next.action, observed);
       this.#tell(observed, next);
     } catch (error) {
@@ -176,10 +178,24 @@ export class ModelOperator {
     const { cluster, set } = world.objects;
     const cached = this.#cache;
     if (!isSame(cluster, cached.cluster) || !isSame(set, cached.set)) throw new Stale(action.type);
+    if (action.type === 'growClaim' && !this.#knowsSizes()) throw new Stale('a volume grows');
     trace(`  ${name}: ${describe(action)}`);
     judge.judge(action);
     this.#carryOut(action, observed);
     this.#options.called(action.type);
+    this.#loseAnswer();
+  }
+
+  #knowsSizes(): boolean {
+    const live = this.#options.world.objects.claims;
+    return this.#cache.claims.every(({ uid, requestedBytes }) =>
+      live.some((claim) => claim.uid === uid && claim.requestedBytes === requestedBytes),
+    );
+  }
+
+  /** What was asked for has happened, and the operator is told that it failed. */
+  #loseAnswer(): void {
+    if (this.#options.world.random.chance(LOST_ANSWERS)) throw new Refused('no answer in time');
   }
 
   #carryOut(action: Action, observed: Observed): void {
@@ -257,6 +273,7 @@ export class ModelOperator {
       case 'claimFence': {
         const operationId = `claim-${this.#instance}-${String(action.fence)}`;
         group.claim(this.#server(observed.group?.leader), { ...action, operationId });
+        this.#loseAnswer();
         this.#fence = action.fence;
         return;
       }

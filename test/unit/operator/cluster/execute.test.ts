@@ -6,10 +6,11 @@ import {
   StaleObservation,
   type ExecutionTools,
 } from '../../../../operator/cluster/execute.ts';
+import type { ClaimObject } from '../../../../operator/cluster/kubernetes-objects.ts';
 import type { Observation } from '../../../../operator/cluster/observe.ts';
 import { Replicas, type Replica } from '../../../../operator/cluster/replicas.ts';
 import type { KubernetesObject } from '../../../../operator/controller/kubernetes-object.ts';
-import { authSecretName, peerId } from '../../../../operator/resources/names.ts';
+import { authSecretName, commonLabels, peerId } from '../../../../operator/resources/names.ts';
 import {
   CLAIMS,
   CONTROLLER_REVISIONS,
@@ -20,7 +21,7 @@ import {
 import { podTemplate } from '../../../../operator/resources/stateful-set.ts';
 import { FakeApiServer, type FakeRequest } from '../../../support/kubernetes/fake-api-server.ts';
 import { FakeClock } from '../../../support/kubernetes/fake-clock.ts';
-import { observed, statefulSet } from '../../../support/operator/observed.ts';
+import { claim, observed, statefulSet } from '../../../support/operator/observed.ts';
 
 const CLUSTER = { namespace: 'demo', name: 'c' };
 const POD = { namespace: 'demo', name: 'c-1' };
@@ -150,6 +151,26 @@ describe('an object', () => {
       expect([api.peek(PODS, POD), api.peek(CLAIMS, CLAIM)]).toEqual(before);
     },
   );
+});
+
+describe('a volume', () => {
+  it('is not grown when another one was asked to grow since the look', async () => {
+    const claims = [1, 2].map((at) => {
+      const key = { namespace: 'demo', name: `data-c-${String(at)}` };
+      const spec = { resources: { requests: { storage: '1Gi' } } };
+      const object: ClaimObject = { metadata: { ...key, labels: commonLabels('c') }, spec };
+      return claim(at, { uid: api.put(CLAIMS, object).metadata.uid ?? '' });
+    });
+    const grow = (ordinal: number): Action => {
+      const { uid = '' } = claims.find((one) => one.ordinal === ordinal) ?? {};
+      return { type: 'growClaim', ordinal, uid, size: '5Gi' };
+    };
+    await execute(grow(1), seen({ claims }), tools());
+    const second = execute(grow(2), seen({ claims }), tools());
+    await expect(second).rejects.toBeInstanceOf(StaleObservation);
+    const sizes = api.peekAll<ClaimObject>(CLAIMS).map(({ spec }) => spec?.resources?.requests);
+    expect(sizes).toEqual([{ storage: '5Gi' }, { storage: '1Gi' }]);
+  });
 });
 
 describe('the StatefulSet', () => {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { factsSeen } from '../../../../../operator/cluster/evidence.ts';
+import type { Observed } from '../../../../../operator/cluster/observed.ts';
 import { plan } from '../../../../../operator/cluster/plan/plan.ts';
 import {
   brokenPod,
@@ -90,10 +92,13 @@ describe('planWithoutLeader', () => {
   });
 
   it('restarts pods that run only when all answer and nobody has led for long', () => {
-    const stuck = observed(3, { ...down, facts: facts('noLeader') });
-    expect(plan(stuck).action).toEqual({ type: 'applyTemplate' });
-    expect(plan({ ...stuck, facts: facts() }).action).toBeUndefined();
-    const unseen = pod(1, { report: undefined });
-    expect(plan({ ...stuck, pods: [pod(0), unseen, pod(2)] }).action).toBeUndefined();
+    const stuck = observed(3, down);
+    const held = (seen: Observed) => ({ ...seen, facts: facts(...factsSeen(seen)) });
+    expect(plan(held(stuck)).action).toEqual({ type: 'applyTemplate' });
+    expect(plan(stuck).action).toBeUndefined();
+    const unseen = observed(3, { ...down, pods: [pod(0), pod(1, { report: undefined }), pod(2)] });
+    expect(plan(held(unseen)).action).toBeUndefined();
+    // All have been there for a moment only: they may have no leader yet.
+    expect(plan({ ...stuck, facts: facts('noLeader') }).action).toBeUndefined();
   });
 });
