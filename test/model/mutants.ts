@@ -56,6 +56,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     if (revision === undefined || outdated === undefined) return undefined;
     return { type: 'deletePod', ordinal: outdated.ordinal, uid: outdated.uid };
   }),
+  'rolls a group that is short of its third voter': unless((observed) => {
+    const { group, spec, statefulSet } = observed;
+    const isShort = group !== undefined && group.voters.length < Math.min(spec.replicas, 3);
+    return isShort && statefulSet !== undefined ? nextOutdated(observed) : undefined;
+  }),
   'creates a lost StatefulSet with one pod': (observed) => {
     const next = plan(observed);
     if (next.action?.type !== 'createStatefulSet') return next;
