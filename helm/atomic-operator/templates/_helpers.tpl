@@ -62,9 +62,10 @@ seccompProfile:
 - apiGroups: ['']
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, patch, delete]
+# Patch: one that a former cluster left behind gets its new owner.
 - apiGroups: ['']
   resources: [secrets]
-  verbs: [get, create]
+  verbs: [get, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]

@@ -90,6 +90,14 @@ describe('objects of the fake API server', () => {
     await expect(apply).rejects.toMatchObject({ code: 409 });
   });
 
+  it('are made by an apply that names a version, if there is none', async () => {
+    const { server } = setUp();
+    const applied = { metadata: { ...KEY, resourceVersion: '0' } };
+    const apply = () => server.apply(WIDGETS, applied, { fieldManager: 'me' });
+    expect((await apply()).metadata.uid).toBe('uid-1');
+    await expect(apply()).rejects.toMatchObject({ code: 409, reason: 'Conflict' });
+  });
+
   it('are not found where there are none', async () => {
     const { server } = setUp();
     expect(await server.get(WIDGETS, KEY)).toBeUndefined();
