@@ -85,7 +85,8 @@ export class FakeApiServer implements KubernetesApi {
   #history: Happening[] = [];
   /** Watches cannot start before this version. */
   #compactedAt = 0;
-  #version = 0;
+  /** That of an empty store: no object has it. */
+  #version = 1;
   #uids = 0;
   #requests = 0;
 
