@@ -46,7 +46,7 @@ export class ForeignObject extends Error {
     const controller = metadata.ownerReferences?.find((one) => one.controller === true);
     const whose =
       controller === undefined
-        ? 'it has neither an owner nor the labels of this cluster'
+        ? 'nothing controls it, and it lacks the labels of this cluster'
         : `${controller.kind} ${controller.name} controls it`;
     const advice = 'delete or rename it, or give the AtomicCluster another name';
     super(`${kind} ${keyText(metadata)} is somebody else's: ${whose}; it is left alone: ${advice}`);
