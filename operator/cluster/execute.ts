@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { bytesOf } from '../api/quantity.ts';
 import { ApiError } from '../controller/api-error.ts';
 import type { KubernetesApi } from '../controller/api-client.ts';
@@ -6,28 +6,29 @@ import type { KubernetesObject, OwnerReference } from '../controller/kubernetes-
 import {
   ANNOTATIONS,
   claimName,
-  commonLabels,
   LABELS,
-  authSecretName,
   OPERATOR,
   peerId,
   podName,
   type ClusterName,
 } from '../resources/names.ts';
-import {
-  CLAIMS,
-  CONTROLLER_REVISIONS,
-  PODS,
-  SECRETS,
-  STATEFUL_SETS,
-} from '../resources/resource-types.ts';
+import { CLAIMS, CONTROLLER_REVISIONS, PODS, STATEFUL_SETS } from '../resources/resource-types.ts';
 import { statefulSet, type PodTemplate } from '../resources/stateful-set.ts';
 import { ATOMIC_CLUSTER } from '../api/atomic-cluster.ts';
 import type { Action } from './action.ts';
+import { ensureSecret } from './auth-secret.ts';
 import type { ClaimObject } from './kubernetes-objects.ts';
 import type { Observation } from './observe.ts';
 import { replacement } from './merge-patch.ts';
 import { operationId } from './operation-id.ts';
+import {
+  ForeignObject,
+  hasLabels,
+  isControlledBy,
+  standingOf,
+  takeOver,
+  type OwnerTools,
+} from './ownership.ts';
 import type { Replicas } from './replicas.ts';
 
 /** Owns the number of replicas, so that applying the rest never touches it. */
@@ -35,7 +36,6 @@ const SCALE_MANAGER = `${OPERATOR}-scale`;
 const CALL_TIMEOUT_MS = 5_000;
 /** A change waits for newcomers to catch up; what takes longer is asked for again. */
 const CHANGE_TIMEOUT_MS = 10_000;
-const SECRET_BYTES = 32;
 
 /** What carrying out an action needs. */
 export type ExecutionTools = {
@@ -60,7 +60,8 @@ export class StaleObservation extends Error {
  * Carries out one action. Every call either carries the version that was looked at or can be
  * repeated without harm.
  *
- * @throws StaleObservation when what was looked at has changed since; ApiError, MembershipError.
+ * @throws StaleObservation when what was looked at has changed since; ForeignObject when the
+ * StatefulSet is somebody else's; ApiError, MembershipError.
  */
 export async function execute(
   action: Action,
@@ -79,7 +80,7 @@ export async function execute(
 /** The caches may lag behind: nothing is done on what is no longer so. */
 async function confirm(
   seen: Observation,
-  { api, resourceVersions }: ExecutionTools,
+  { api, owner, resourceVersions }: ExecutionTools,
 ): Promise<void> {
   const key = { namespace: seen.namespace, name: seen.name };
   const [cluster, set] = await Promise.all([
@@ -89,7 +90,16 @@ async function confirm(
   const same =
     cluster?.metadata.resourceVersion === resourceVersions.cluster &&
     set?.metadata.resourceVersion === resourceVersions.statefulSet;
+  if (set !== undefined) await confirmOwner(set, { api, owner });
   if (!same) throw new StaleObservation('the cluster or its StatefulSet has just changed');
+}
+
+/** Without its labels the caches do not know it: nothing would ever change. */
+async function confirmOwner(set: KubernetesObject, tools: OwnerTools): Promise<void> {
+  const { owner } = tools;
+  if (standingOf(set, owner) === 'foreign') throw new ForeignObject(STATEFUL_SETS, set);
+  const isUnknown = isControlledBy(set, owner.uid) && !hasLabels(set, owner.name);
+  if (isUnknown) await takeOver(STATEFUL_SETS, set, tools);
 }
 
 async function carryOut(action: Action, seen: Observation, tools: ExecutionTools): Promise<void> {
@@ -316,27 +326,4 @@ function wholeStatefulSet(seen: Observation, owner: OwnerReference) {
 /** A StatefulSet that exists keeps its size: Kubernetes refuses to change it. */
 function claimSizeOf({ statefulSet: live, spec }: Observation): string {
   return live?.claimSize ?? spec.storage.size;
-}
-
-/** The secret of peers and administrators: drawn once, never shown in a log. */
-async function ensureSecret(
-  api: KubernetesApi,
-  { namespace, name }: ClusterName,
-  owner: OwnerReference,
-): Promise<void> {
-  const secret = randomBytes(SECRET_BYTES).toString('base64url');
-  const object = {
-    metadata: {
-      ...{ namespace, name: authSecretName(name) },
-      labels: commonLabels(name),
-      ownerReferences: [owner],
-    },
-    stringData: { secret },
-  };
-  try {
-    await api.create(SECRETS, object);
-  } catch (error) {
-    // It exists: whoever made it was first.
-    if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error;
-  }
 }

@@ -30,7 +30,7 @@ export type Observed = {
 };
 
 export type Monitored = {
-  readonly reason: 'Made' | 'NotServed' | 'Refused';
+  readonly reason: 'Made' | 'NotServed' | 'ForeignObject' | 'Refused';
   readonly message: string;
 };
 

@@ -336,9 +336,13 @@ describe('bad input', () => {
     expect(said).toContain(expected);
   });
 
-  it('refuses a name that is too long for host names', async () => {
-    const object = { ...bad({}), metadata: { name: 'c'.repeat(41), namespace: NAMESPACE } };
-    expect(await refusal(object, 'apply', '--dry-run=server', '-f', '-')).toContain('at most 40');
+  it.each([
+    ['is too long for host names', 'c'.repeat(41), 'at most 40'],
+    ['Kubernetes has a Service of', 'kubernetes', 'names of objects of Kubernetes itself'],
+    ['Kubernetes has an account of', 'default', 'names of objects of Kubernetes itself'],
+  ])('refuses a name that %s', async (_what, name, expected) => {
+    const object = { ...bad({}), metadata: { name, namespace: NAMESPACE } };
+    expect(await refusal(object, 'apply', '--dry-run=server', '-f', '-')).toContain(expected);
   });
 
   it.each([

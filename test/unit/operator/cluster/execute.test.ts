@@ -26,7 +26,7 @@ import { claim, observed, statefulSet } from '../../../support/operator/observed
 const CLUSTER = { namespace: 'demo', name: 'c' };
 const POD = { namespace: 'demo', name: 'c-1' };
 const CLAIM = { namespace: 'demo', name: 'data-c-1' };
-const OWNER = { apiVersion: 'v1', kind: 'AtomicCluster', name: 'c', uid: 'cluster-uid' };
+const OWNER = { apiVersion: 'v1', kind: 'AtomicCluster', name: 'c', uid: 'uid', controller: true };
 const KINDS = [ATOMIC_CLUSTER, STATEFUL_SETS, PODS, CLAIMS, SECRETS, CONTROLLER_REVISIONS].map(
   (type) => ({ ...type, hasStatus: [ATOMIC_CLUSTER, STATEFUL_SETS].includes(type) }),
 );
@@ -52,9 +52,10 @@ beforeEach(() => {
     },
   });
   api.put(ATOMIC_CLUSTER, { metadata: CLUSTER });
+  const owned = { labels: commonLabels('c'), ownerReferences: [OWNER] };
   const foreign = { containers: [{ name: 'server' }], nodeSelector: { disk: 'ssd' } };
   const set: SetObject = {
-    metadata: CLUSTER,
+    metadata: { ...CLUSTER, ...owned },
     spec: { replicas: 3, template: { spec: foreign } },
   };
   api.put(STATEFUL_SETS, set);
@@ -125,8 +126,9 @@ describe('no action is carried out', () => {
   ])('when %s since the look', async (_, type) => {
     for (const action of actions()) {
       const stale = tools();
-      const labels = { before: action.type };
-      api.put(type, { ...api.peek(type, CLUSTER), metadata: { ...CLUSTER, labels } });
+      const live = api.peek(type, CLUSTER) ?? { metadata: CLUSTER };
+      const annotations = { before: action.type };
+      api.put(type, { ...live, metadata: { ...live.metadata, annotations } });
       await expect(execute(action, seen(), stale)).rejects.toBeInstanceOf(StaleObservation);
     }
     expect({ writes: api.writes, asked }).toEqual({ writes: [], asked: [] });
@@ -182,9 +184,10 @@ describe('the StatefulSet', () => {
       let changed: unknown;
       meanwhile = ({ verb }) => {
         if (verb === 'get' || changed !== undefined) return;
-        const labels = { changed: 'meanwhile' };
-        const live = set();
-        changed = live && api.put(STATEFUL_SETS, { ...live, metadata: { ...CLUSTER, labels } });
+        const live = set() ?? { metadata: CLUSTER };
+        const annotations = { changed: 'meanwhile' };
+        const metadata = { ...live.metadata, annotations };
+        changed = api.put(STATEFUL_SETS, { ...live, metadata });
       };
       await expect(execute(action, seen(), tools())).rejects.toBeInstanceOf(StaleObservation);
       expect(changed).toBeDefined();
