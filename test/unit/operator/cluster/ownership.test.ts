@@ -27,7 +27,6 @@ import { RunningOperator } from '../../../support/operator/running-operator.ts';
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const CLUSTER = { namespace: 'demo', name: 'c0' };
-const SECRET = { namespace: 'demo', name: 'c0-auth' };
 
 let clock: FakeClock;
 let kubernetes: FakeKubernetes;
