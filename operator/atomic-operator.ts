@@ -19,12 +19,12 @@ import type { Change, ObjectStore } from './controller/object-store.ts';
 import { Reflector } from './controller/reflector.ts';
 import { WorkQueue } from './controller/work-queue.ts';
 import type { OperatorOptions } from './flags.ts';
-import { OPERATOR } from './resources/names.ts';
+import { LABELS, OPERATOR } from './resources/names.ts';
 
 const CONTROLLER = 'atomiccluster';
 /** A cluster in trouble is looked at again at least this often. */
 const RETRY_MAX_MS = 30_000;
-const MANAGED = `app.kubernetes.io/managed-by=${OPERATOR}`;
+const MANAGED = `${LABELS.managedBy}=${OPERATOR}`;
 
 /**
  * Runs the operator until `signal` fires.
@@ -160,7 +160,11 @@ function isAskedFor({ old, current }: Change<AtomicClusterObject>): boolean {
 
 function controllerOf(parts: Parts): Controller {
   const { queue, options, clock, metrics, logger } = parts;
-  const reconciler = new ClusterReconciler({ ...parts, image: options.image });
+  const reconciler = new ClusterReconciler({
+    ...parts,
+    image: options.image,
+    maxConcurrentRolls: options.maxConcurrentRolls,
+  });
   return new Controller({
     ...{ name: CONTROLLER, queue, workers: options.workers, clock, logger },
     reconcile: (key, context) => reconciler.reconcile(key, context),

@@ -10,6 +10,7 @@ export type OperatorOptions = {
   readonly leaseName: string;
   readonly healthPort: number;
   readonly workers: number;
+  readonly maxConcurrentRolls: number;
   readonly logLevel: string;
   readonly logFormat: 'human' | 'json';
   /** The name of this pod. */
@@ -17,6 +18,7 @@ export type OperatorOptions = {
 };
 
 const WORKERS_MAX = 256;
+const ROLLS_MAX = 10_000;
 
 /** Reads the command line; prints help and ends the process where it asks for that. */
 export function parseOperatorFlags(argv: readonly string[], version: string): OperatorOptions {
@@ -38,6 +40,12 @@ export function parseOperatorFlags(argv: readonly string[], version: string): Op
     .option('--lease-name <name>', 'name of the Lease', 'atomicraft-operator')
     .option('--health-port <port>', '/healthz, /readyz, /metrics', wholeNumber(0, 65_535), 8081)
     .option('--workers <n>', 'clusters looked at at once', wholeNumber(1, WORKERS_MAX), 16)
+    .option(
+      '--max-concurrent-rolls <n>',
+      'clusters rolled at once only because this operator makes other pods than the one before',
+      wholeNumber(1, ROLLS_MAX),
+      1,
+    )
     .addOption(
       new Option('--log-level <level>', 'least severe level that is logged')
         .choices(['error', 'warn', 'info', 'debug'])

@@ -33,6 +33,14 @@ function rule(expression: string, message: string, more: object = {}) {
   return { rule: expression, message, ...more };
 }
 
+/** A duration of the object that has the rule must lie in bounds that a server or a wait can keep. */
+function within(field: string, least: string, most: string) {
+  return rule(
+    `duration(self.${field}) >= duration("${least}") && duration(self.${field}) <= duration("${most}")`,
+    `${field} must lie between ${least} and ${most}`,
+  );
+}
+
 const imageSchema = z
   .object({
     repository: z
@@ -132,10 +140,8 @@ const raftSchema = z
   .meta({
     description: 'Settings of the Raft group; a change restarts the members one by one.',
     'x-kubernetes-validations': [
-      rule(
-        'duration(self.electionTimeout) >= duration("100ms") && duration(self.electionTimeout) <= duration("1m")',
-        'electionTimeout must lie between 100ms and 1m',
-      ),
+      within('electionTimeout', '100ms', '1m'),
+      within('snapshotInterval', '0s', '240h'),
     ],
   });
 
@@ -218,13 +224,19 @@ export const atomicClusterSpecSchema = z
         ),
       })
       .prefault({})
-      .meta({ description: 'How changes reach running members.' }),
+      .meta({
+        description: 'How changes reach running members.',
+        'x-kubernetes-validations': [within('canaryDeadline', '10s', '24h')],
+      }),
     lifecycle: z
       .object({
         drainTimeout: duration('20s', 'How long a stopping server may answer what is under way.'),
       })
       .prefault({})
-      .meta({ description: 'How members stop.' }),
+      .meta({
+        description: 'How members stop.',
+        'x-kubernetes-validations': [within('drainTimeout', '0s', '10m')],
+      }),
     disruption: z
       .object({
         podDisruptionBudget: z

@@ -12,11 +12,18 @@ const NAME_LENGTH_MAX = 40;
 /** `a-peer` is the name of a Service of cluster `a`, `a-0` that of its first member. */
 const TAKEN = '-(peer|leader|read|auth|[0-9]+)$';
 
+/** Kubernetes has a Service, or in each namespace a ServiceAccount, of these names. */
+const RESERVED = ['default', 'kubernetes'];
+
 const rules = [
   {
     rule: `!self.metadata.name.matches('${TAKEN}')`,
     message:
       'a name that ends in -peer, -leader, -read, -auth or a number belongs to the objects of another cluster: choose another one',
+  },
+  {
+    rule: `!(self.metadata.name in [${RESERVED.map((name) => `'${name}'`).join(', ')}])`,
+    message: `${RESERVED.join(' and ')} are names of objects of Kubernetes itself: choose another one`,
   },
   {
     rule: `self.metadata.name.size() <= ${String(NAME_LENGTH_MAX)} && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')`,

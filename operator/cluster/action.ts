@@ -58,6 +58,7 @@ export type Plan = {
       | 'RolloutFailed'
       | 'QuorumLost'
       | 'OperatorConflict'
+      | 'ForeignObject'
       | 'Refused';
     readonly message: string;
   };

@@ -194,7 +194,9 @@ function storageReady(observed: Observed, { operation }: Plan): ConditionState {
   if (waiting === 0) {
     return { type, status: 'True', reason: 'Bound', message: `${String(used.length)} volumes` };
   }
-  const message = `${String(waiting)} volumes are not bound: look at the events of the claims`;
+  const { storageClassName } = spec.storage;
+  const storageClass = storageClassName === undefined ? 'by default' : `"${storageClassName}"`;
+  const message = `${String(waiting)} volumes are not bound, of the storage class ${storageClass}: look at the events of the claims`;
   return { type, status: 'False', reason: 'Pending', message };
 }
 

@@ -1,5 +1,5 @@
 import type { ClaimView, Fact, Observed, PodView, VoterView } from './observed.ts';
-import { hasLostDisk, podOf } from './plan/membership.ts';
+import { hasLostDisk, learnerOf, needsVotersFirst, podOf, voterOf } from './plan/membership.ts';
 
 /** Whoever has not looked for this long cannot say that a fact has held meanwhile. */
 const GAP_MAX_MS = 15_000;
@@ -17,7 +17,7 @@ export const canaryFact = (revision: string): string => `canary:${revision}`;
 /** The facts that are seen in this pass. */
 export function factsSeen(observed: Omit<Observed, 'facts'>): ReadonlySet<string> {
   const looked = { ...observed, facts: new Map<string, Fact>() };
-  const lost = observed.claims.filter(({ nodeLost }) => nodeLost).map(claimLostFact);
+  const lost = observed.claims.filter(({ lost }) => lost).map(claimLostFact);
   return new Set([...groupFacts(looked), ...voterFacts(looked), ...rollFacts(looked), ...lost]);
 }
 
@@ -48,9 +48,24 @@ export class FactMemory {
   }
 }
 
-function groupFacts({ group, fence, spec }: Observed): readonly string[] {
-  if (group === undefined) return spec.hibernate ? [] : ['noLeader'];
-  return fence !== undefined && group.fence > fence ? ['fenceLost'] : [];
+function groupFacts(observed: Observed): readonly string[] {
+  const { group, fence, spec } = observed;
+  if (group === undefined) {
+    if (spec.hibernate) return [];
+    return ['noLeader', ...(areAllThere(observed) ? ['noLeaderOfAll'] : [])];
+  }
+  return [
+    ...(fence !== undefined && group.fence > fence ? ['fenceLost'] : []),
+    ...(needsVotersFirst({ group, spec }) ? ['fewVoters'] : []),
+  ];
+}
+
+/** Whoever could lead answers: a leader would have been seen. */
+function areAllThere({ pods, statefulSet }: Observed): boolean {
+  const answer = pods.every(
+    ({ report, node, deleting }) => !deleting && (report !== undefined || node === undefined),
+  );
+  return answer && pods.length >= (statefulSet?.replicas ?? Infinity);
 }
 
 function voterFacts(observed: Observed): readonly string[] {
@@ -70,23 +85,27 @@ function isNowhere({ node, report }: PodView): boolean {
   return node === undefined && report === undefined;
 }
 
-/** The disk of a voter without a pod that runs was on a node that is gone. */
+/** The disk of a voter without a pod that runs is gone, or was on a node that is. */
 function absence({ claims }: Observed, { ordinal, participating }: VoterView): readonly string[] {
   const claim = claims.find((one) => one.ordinal === ordinal);
-  return !participating && claim?.nodeLost === true ? [absentFact(ordinal)] : [];
+  return !participating && claim?.lost === true ? [absentFact(ordinal)] : [];
 }
 
 /** Pods of the newest revision run, or should, and not one of them takes part. */
-function rollFacts({ statefulSet, spec, pods, group }: Observed): readonly string[] {
+function rollFacts(observed: Observed): readonly string[] {
+  const { statefulSet, spec, pods, group } = observed;
   const revision = statefulSet?.updateRevision;
   if (revision === undefined || spec.hibernate) return [];
-  const voterAt = (ordinal: number) => group?.voters.find((voter) => voter.ordinal === ordinal);
-  // Others than voters say nothing about the template.
+  // Others than voters say nothing about the template, unless voters wait for them.
+  const areAllHeard = group === undefined || needsVotersFirst(observed);
   const updated = pods.filter(
     (pod) =>
-      pod.revision === revision && (group === undefined || voterAt(pod.ordinal) !== undefined),
+      pod.revision === revision && (areAllHeard || voterOf(observed, pod.ordinal) !== undefined),
   );
-  const works = ({ ordinal, report }: PodView): boolean =>
-    group === undefined ? report !== undefined : (voterAt(ordinal)?.participating ?? false);
+  const works = (pod: PodView): boolean => {
+    if (group === undefined) return pod.report !== undefined;
+    const voter = voterOf(observed, pod.ordinal);
+    return voter?.participating ?? learnerOf(observed, pod)?.answers ?? false;
+  };
   return updated.length > 0 && !updated.some(works) ? [canaryFact(revision)] : [];
 }

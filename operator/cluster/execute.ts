@@ -1,29 +1,34 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import { bytesOf } from '../api/quantity.ts';
 import { ApiError } from '../controller/api-error.ts';
 import type { KubernetesApi } from '../controller/api-client.ts';
 import type { KubernetesObject, OwnerReference } from '../controller/kubernetes-object.ts';
 import {
   ANNOTATIONS,
   claimName,
-  commonLabels,
-  authSecretName,
+  LABELS,
   OPERATOR,
   peerId,
   podName,
   type ClusterName,
 } from '../resources/names.ts';
-import {
-  CLAIMS,
-  CONTROLLER_REVISIONS,
-  PODS,
-  SECRETS,
-  STATEFUL_SETS,
-} from '../resources/resource-types.ts';
+import { CLAIMS, CONTROLLER_REVISIONS, PODS, STATEFUL_SETS } from '../resources/resource-types.ts';
 import { statefulSet, type PodTemplate } from '../resources/stateful-set.ts';
 import { ATOMIC_CLUSTER } from '../api/atomic-cluster.ts';
 import type { Action } from './action.ts';
+import { ensureSecret } from './auth-secret.ts';
+import type { ClaimObject } from './kubernetes-objects.ts';
 import type { Observation } from './observe.ts';
+import { replacement } from './merge-patch.ts';
 import { operationId } from './operation-id.ts';
+import {
+  ForeignObject,
+  hasLabels,
+  isControlledBy,
+  standingOf,
+  takeOver,
+  type OwnerTools,
+} from './ownership.ts';
 import type { Replicas } from './replicas.ts';
 
 /** Owns the number of replicas, so that applying the rest never touches it. */
@@ -31,7 +36,6 @@ const SCALE_MANAGER = `${OPERATOR}-scale`;
 const CALL_TIMEOUT_MS = 5_000;
 /** A change waits for newcomers to catch up; what takes longer is asked for again. */
 const CHANGE_TIMEOUT_MS = 10_000;
-const SECRET_BYTES = 32;
 
 /** What carrying out an action needs. */
 export type ExecutionTools = {
@@ -56,7 +60,8 @@ export class StaleObservation extends Error {
  * Carries out one action. Every call either carries the version that was looked at or can be
  * repeated without harm.
  *
- * @throws StaleObservation when what was looked at has changed since; ApiError, MembershipError.
+ * @throws StaleObservation when what was looked at has changed since; ForeignObject when the
+ * StatefulSet is somebody else's; ApiError, MembershipError.
  */
 export async function execute(
   action: Action,
@@ -75,7 +80,7 @@ export async function execute(
 /** The caches may lag behind: nothing is done on what is no longer so. */
 async function confirm(
   seen: Observation,
-  { api, resourceVersions }: ExecutionTools,
+  { api, owner, resourceVersions }: ExecutionTools,
 ): Promise<void> {
   const key = { namespace: seen.namespace, name: seen.name };
   const [cluster, set] = await Promise.all([
@@ -85,7 +90,16 @@ async function confirm(
   const same =
     cluster?.metadata.resourceVersion === resourceVersions.cluster &&
     set?.metadata.resourceVersion === resourceVersions.statefulSet;
+  if (set !== undefined) await confirmOwner(set, { api, owner });
   if (!same) throw new StaleObservation('the cluster or its StatefulSet has just changed');
+}
+
+/** Without its labels the caches do not know it: nothing would ever change. */
+async function confirmOwner(set: KubernetesObject, tools: OwnerTools): Promise<void> {
+  const { owner } = tools;
+  if (standingOf(set, owner) === 'foreign') throw new ForeignObject(STATEFUL_SETS, set);
+  const isUnknown = isControlledBy(set, owner.uid) && !hasLabels(set, owner.name);
+  if (isUnknown) await takeOver(STATEFUL_SETS, set, tools);
 }
 
 async function carryOut(action: Action, seen: Observation, tools: ExecutionTools): Promise<void> {
@@ -144,7 +158,7 @@ async function changeStatefulSet(
       return;
     }
     case 'applyTemplate':
-      return applyToSeen(api, seen, wholeStatefulSet(seen, owner));
+      return replaceTemplate(api, wholeStatefulSet(seen, owner), resourceVersions.statefulSet);
     case 'orphanPods': {
       const { statefulSet: resourceVersion } = resourceVersions;
       const preconditions = { uid: action.uid, ...(resourceVersion && { resourceVersion }) };
@@ -152,7 +166,7 @@ async function changeStatefulSet(
       return api.delete(STATEFUL_SETS, key, options);
     }
     case 'rollBack':
-      return rollBack(action, seen, { api, owner });
+      return rollBack(action, seen, { api, owner, resourceVersions });
   }
 }
 
@@ -160,7 +174,7 @@ async function changeStatefulSet(
 async function rollBack(
   { revision, failedTemplate }: ActionOf<'rollBack'>,
   seen: Observation,
-  { api, owner }: Pick<ExecutionTools, 'api' | 'owner'>,
+  { api, owner, resourceVersions }: Pick<ExecutionTools, 'api' | 'owner' | 'resourceVersions'>,
 ): Promise<void> {
   const key = { namespace: seen.namespace, name: seen.name };
   // First what failed: a crash in between must not try it again.
@@ -182,18 +196,27 @@ async function rollBack(
     { metadata, spec },
     { hash, owner, claimSize: claimSizeOf(seen) },
   );
-  await applyToSeen(api, seen, object);
+  await replaceTemplate(api, object, resourceVersions.statefulSet);
 }
 
-/** Never creates one: with its uid, Kubernetes refuses when another or none has its name by now. */
-async function applyToSeen(
+/**
+ * Makes the template of a StatefulSet that exists what it is to be: what it has beyond that goes,
+ * whoever put it there. The number of replicas stays.
+ */
+async function replaceTemplate(
   api: KubernetesApi,
-  { statefulSet: live }: Observation,
-  object: KubernetesObject,
+  wanted: ReturnType<typeof statefulSet>,
+  resourceVersion: string | undefined,
 ): Promise<void> {
-  if (live === undefined) throw new StaleObservation('the StatefulSet is not there any more');
-  const metadata = { ...object.metadata, uid: live.uid };
-  await api.apply(STATEFUL_SETS, { ...object, metadata }, { fieldManager: OPERATOR });
+  type Live = KubernetesObject & { readonly spec?: { readonly template?: unknown } };
+  const live = await api.get<Live>(STATEFUL_SETS, wanted.metadata);
+  if (live === undefined || live.metadata.resourceVersion !== resourceVersion)
+    throw new StaleObservation('the StatefulSet has just changed');
+  const { uid } = live.metadata;
+  const metadata = { ...wanted.metadata, uid, resourceVersion };
+  const template = replacement(wanted.spec['template'], live.spec?.template);
+  const body = { metadata, spec: { ...wanted.spec, template } };
+  await api.patch(STATEFUL_SETS, wanted.metadata, { body, fieldManager: OPERATOR });
 }
 
 async function callServer(
@@ -250,9 +273,10 @@ async function markFirstClaim(
 
 async function changePodOrClaim(
   action: PodOrClaimAction,
-  { namespace, name, now }: Observation,
+  seen: Observation,
   { api }: ExecutionTools,
 ): Promise<void> {
+  const { namespace, name, now } = seen;
   const { ordinal, uid } = action;
   const pod = { namespace, name: podName(name, ordinal) };
   const claim = { namespace, name: claimName(name, ordinal) };
@@ -270,12 +294,27 @@ async function changePodOrClaim(
     case 'releaseClaim':
       return mark(null);
     case 'growClaim': {
+      await confirmSizes(seen, api);
       const spec = { resources: { requests: { storage: action.size } } };
       await api.patch(CLAIMS, claim, { body: { metadata: { uid }, spec } });
       return;
     }
     case 'deleteClaim':
       return api.delete(CLAIMS, claim, { preconditions: { uid } });
+  }
+}
+
+/** Volumes grow one after the other: the cache may not know yet that one was asked to. */
+async function confirmSizes(
+  { namespace, name, claims }: Observation,
+  api: KubernetesApi,
+): Promise<void> {
+  const labelSelector = `${LABELS.cluster}=${name}`;
+  const { items } = await api.list<ClaimObject>(CLAIMS, { namespace, labelSelector });
+  for (const { uid, requestedBytes } of claims) {
+    const live = items.find(({ metadata }) => metadata.uid === uid);
+    if (bytesOf(live?.spec?.resources?.requests?.storage) !== requestedBytes)
+      throw new StaleObservation('a volume was asked to grow just now');
   }
 }
 
@@ -287,27 +326,4 @@ function wholeStatefulSet(seen: Observation, owner: OwnerReference) {
 /** A StatefulSet that exists keeps its size: Kubernetes refuses to change it. */
 function claimSizeOf({ statefulSet: live, spec }: Observation): string {
   return live?.claimSize ?? spec.storage.size;
-}
-
-/** The secret of peers and administrators: drawn once, never shown in a log. */
-async function ensureSecret(
-  api: KubernetesApi,
-  { namespace, name }: ClusterName,
-  owner: OwnerReference,
-): Promise<void> {
-  const secret = randomBytes(SECRET_BYTES).toString('base64url');
-  const object = {
-    metadata: {
-      ...{ namespace, name: authSecretName(name) },
-      labels: commonLabels(name),
-      ownerReferences: [owner],
-    },
-    stringData: { secret },
-  };
-  try {
-    await api.create(SECRETS, object);
-  } catch (error) {
-    // It exists: whoever made it was first.
-    if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error;
-  }
 }

@@ -38,9 +38,9 @@ export function groupView(cluster: ClusterName, status: ReplicaStatus): GroupVie
     stable: committed && status.outgoingPeers.length === 0,
     fence: status.fence,
     voters: peers.map((peer) => voterView(cluster, status, peer)),
-    catchingUp: followers
+    learners: followers
       .filter(({ peerId }) => !peers.includes(peerId))
-      .map(({ incarnation }) => incarnation),
+      .map((follower) => ({ incarnation: follower.incarnation, answers: hasAnswered(follower) })),
   };
 }
 
@@ -62,10 +62,14 @@ function voterView(cluster: ClusterName, status: ReplicaStatus, peer: string): V
   return { ordinal, incarnation, matchIndex, participating };
 }
 
-function takesPart(
-  { lastContactMs, matchIndex, installingSnapshot }: ReplicaStatus['followers'][number],
-  commitIndex: number,
-): boolean {
-  const answers = lastContactMs >= 0 && lastContactMs <= CONTACT_MAX_MS;
-  return answers && !installingSnapshot && commitIndex - matchIndex <= LAG_MAX_ENTRIES;
+type Follower = ReplicaStatus['followers'][number];
+
+function takesPart(follower: Follower, commitIndex: number): boolean {
+  const { matchIndex, installingSnapshot } = follower;
+  const isClose = !installingSnapshot && commitIndex - matchIndex <= LAG_MAX_ENTRIES;
+  return isClose && hasAnswered(follower);
+}
+
+function hasAnswered({ lastContactMs }: Follower): boolean {
+  return lastContactMs >= 0 && lastContactMs <= CONTACT_MAX_MS;
 }

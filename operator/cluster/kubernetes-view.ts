@@ -11,6 +11,11 @@ import type {
 } from './kubernetes-objects.ts';
 import type { ClaimView, PodView, StatefulSetView } from './observed.ts';
 
+/** A node may take so long to say that a pod has ended. */
+const END_MARGIN_MS = 30_000;
+const NEVER_ENDS =
+  'it should have ended long ago: wait for its node; if the node is off for good, delete the Node, or taint it node.kubernetes.io/out-of-service=nodeshutdown:NoExecute';
+
 /** Waiting for these passes by itself. */
 const NORMAL_WAITS = new Set(['ContainerCreating', 'PodInitializing']);
 
@@ -36,7 +41,11 @@ function claimSizeOf({ spec }: StatefulSetObject): string | undefined {
 }
 
 /** A pod without what only its server can say; undefined for pods that are no member's. */
-export function podView(name: string, pod: PodObject): Omit<PodView, 'report'> | undefined {
+export function podView(
+  name: string,
+  pod: PodObject,
+  now: Date,
+): Omit<PodView, 'report'> | undefined {
   const { metadata, spec } = pod;
   const ordinal = ordinalOf(name, metadata.name);
   if (ordinal === undefined) return undefined;
@@ -47,18 +56,14 @@ export function podView(name: string, pod: PodObject): Omit<PodView, 'report'> |
     ready: isTrue(pod, 'Ready'),
     deleting: metadata.deletionTimestamp !== undefined,
     node: spec?.nodeName,
-    trouble: troubleOf(pod),
+    trouble: troubleOf(pod, now),
   };
 }
 
-export function claimView(
-  { cluster, volumes, nodes }: ClusterObjects,
-  claim: ClaimObject,
-): ClaimView | undefined {
-  const { metadata, spec, status } = claim;
-  const ordinal = ordinalOf(`data-${cluster.metadata.name}`, metadata.name);
+export function claimView(objects: ClusterObjects, claim: ClaimObject): ClaimView | undefined {
+  const { metadata, status } = claim;
+  const ordinal = ordinalOf(`data-${objects.cluster.metadata.name}`, metadata.name);
   if (ordinal === undefined) return undefined;
-  const volume = volumes?.get(spec?.volumeName ?? '');
   return {
     ordinal,
     uid: metadata.uid ?? '',
@@ -66,7 +71,7 @@ export function claimView(
     deleting: metadata.deletionTimestamp !== undefined,
     clusterId: metadata.annotations?.[ANNOTATIONS.clusterId],
     quarantinedAt: metadata.annotations?.[ANNOTATIONS.quarantinedAt],
-    nodeLost: volume !== undefined && nodes !== undefined && isOnLostNode(volume, nodes),
+    lost: isLost(objects, claim),
     ...sizesOf(claim),
   };
 }
@@ -75,9 +80,15 @@ function isTrue({ status }: PodObject, type: string): boolean {
   return status?.conditions?.some((one) => one.type === type && one.status === 'True') ?? false;
 }
 
-/** Why a pod does not run, in the words of the scheduler or of the node. */
-function troubleOf(pod: PodObject): string | undefined {
+/** Why a pod does not run, in the words of the scheduler or of the node; or why it does not end. */
+function troubleOf(pod: PodObject, now: Date): string | undefined {
   const { conditions, containerStatuses } = pod.status ?? {};
+  const { deletionTimestamp } = pod.metadata;
+  // The time that it names is the end of what the pod was given.
+  if (deletionTimestamp !== undefined) {
+    const lateMs = now.getTime() - Date.parse(deletionTimestamp);
+    return lateMs < END_MARGIN_MS ? undefined : NEVER_ENDS;
+  }
   const scheduled = conditions?.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status === 'False') {
     return `it cannot be scheduled: ${scheduled.message ?? 'no reason given'}`;
@@ -121,6 +132,12 @@ function growthOf({ status }: ClaimObject): string | undefined {
     if (found !== undefined) return message === '' ? text : `${text}: ${message}`;
   }
   return undefined;
+}
+
+function isLost({ volumes, nodes }: ClusterObjects, { spec, status }: ClaimObject): boolean {
+  if (status?.phase === 'Lost') return true;
+  const volume = volumes?.get(spec?.volumeName ?? '');
+  return volume !== undefined && nodes !== undefined && isOnLostNode(volume, nodes);
 }
 
 /** A volume that only some nodes can use, none of which exists. */

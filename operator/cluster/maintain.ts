@@ -1,55 +1,80 @@
-import type { KubernetesApi } from '../controller/api-client.ts';
 import { ApiError } from '../controller/api-error.ts';
 import {
   keyText,
   type KubernetesObject,
-  type OwnerReference,
+  type ResourceType,
 } from '../controller/kubernetes-object.ts';
-import { ANNOTATIONS, claimName, OPERATOR, podName } from '../resources/names.ts';
-import { CLAIMS, PODS } from '../resources/resource-types.ts';
+import { ANNOTATIONS, claimName, podName } from '../resources/names.ts';
+import { CLAIMS, PODS, STATEFUL_SETS } from '../resources/resource-types.ts';
+import type { Attempts } from './attempts.ts';
 import type { ClusterStores } from './cluster-stores.ts';
 import type { ClusterObjects } from './kubernetes-objects.ts';
 import type { Observed } from './observed.ts';
-import { isContained, wantedObjects, wantedPodLabels } from './upkeep.ts';
+import { isControlledBy, isKept, keepObject, takeOver, type OwnerTools } from './ownership.ts';
+import { wantedObjects, wantedPodLabels, type WantedObject } from './upkeep.ts';
+
+export type MaintenanceTools = OwnerTools & {
+  readonly stores: ClusterStores;
+  readonly objects: ClusterObjects;
+  /** Takes what is refused. */
+  readonly attempts: Attempts;
+};
 
 /**
  * Brings what follows from spec and group into agreement with them: Services, the disruption
- * budget, labels of pods, marks and owners of volumes. Writes only what differs.
+ * budget, labels of pods, marks and owners of volumes. Writes only what differs, and one whatever
+ * becomes of another.
+ *
+ * @throws ApiError for a conflict, and when the API server is not there.
  */
-export async function maintain(
-  observed: Observed,
-  {
-    api,
-    stores,
-    objects,
-    owner,
-  }: {
-    readonly api: KubernetesApi;
-    readonly stores: ClusterStores;
-    readonly objects: ClusterObjects;
-    readonly owner: OwnerReference;
-  },
-): Promise<void> {
-  const wanted = wantedObjects(observed, owner);
-  for (const { type, object } of wanted) {
-    const live = stores.others.get(type.plural)?.get(keyText(object.metadata));
-    if (!isContained(object, live)) await api.apply(type, object, { fieldManager: OPERATOR });
+export async function maintain(observed: Observed, tools: MaintenanceTools): Promise<void> {
+  const wanted = wantedObjects(observed, tools.owner);
+  await keepStatefulSet(tools);
+  await keepWanted(wanted, tools);
+  await removeUnwanted(wanted, tools);
+  await labelPods(observed, tools);
+  await markClaims(observed, tools);
+}
+
+/** One that a former cluster left behind, with its pods, is this cluster's from now on. */
+async function keepStatefulSet(tools: MaintenanceTools): Promise<void> {
+  const { objects, owner, attempts } = tools;
+  const { statefulSet } = objects;
+  if (statefulSet === undefined || isControlledBy(statefulSet, owner.uid)) return;
+  const what = nameOf(STATEFUL_SETS, statefulSet);
+  await attempts.write(what, () => takeOver(STATEFUL_SETS, statefulSet, tools));
+}
+
+async function keepWanted(wanted: readonly WantedObject[], tools: MaintenanceTools): Promise<void> {
+  const { stores, owner, attempts } = tools;
+  for (const one of wanted) {
+    const { type, object } = one;
+    const seen = stores.others.get(type.plural)?.get(keyText(object.metadata));
+    if (isKept(one, seen, owner)) continue;
+    await attempts.write(nameOf(type, object), () => keepObject(one, seen, tools));
   }
-  // A setting turned them off, or their member is gone.
+}
+
+/** A setting turned them off, or their member is gone. */
+async function removeUnwanted(
+  wanted: readonly WantedObject[],
+  { api, stores, objects, owner, attempts }: MaintenanceTools,
+): Promise<void> {
   for (const { type, object } of stores.followingOf(objects.cluster)) {
     const isWanted = wanted.some(
       (one) => one.type === type && one.object.metadata.name === object.metadata.name,
     );
-    if (!isWanted && isOwnedBy(object, owner)) await api.delete(type, object.metadata);
+    if (isWanted || !isControlledBy(object, owner.uid)) continue;
+    const { uid = '' } = object.metadata;
+    await attempts.write(nameOf(type, object), () =>
+      api.delete(type, object.metadata, { preconditions: { uid } }),
+    );
   }
-  await labelPods(observed, objects, api);
-  await markClaims(observed, objects, { api, owner });
 }
 
 async function labelPods(
   observed: Observed,
-  { pods }: ClusterObjects,
-  api: KubernetesApi,
+  { api, objects: { pods }, attempts }: MaintenanceTools,
 ): Promise<void> {
   const { namespace, name } = observed;
   for (const view of observed.pods) {
@@ -60,15 +85,16 @@ async function labelPods(
     const same = Object.entries(labels).every(([label, value]) => (live[label] ?? null) === value);
     if (same) continue;
     const body = { metadata: { uid: view.uid, labels } };
-    await unlessReplaced(() => api.patch(PODS, key, { body }));
+    await attempts.write(nameOf(PODS, { metadata: key }), () =>
+      unlessReplaced(() => api.patch(PODS, key, { body })),
+    );
   }
 }
 
 /** A volume tells whose data it holds, as soon as there is a group that can have put some there. */
 async function markClaims(
   { namespace, name, group, claims, spec, status }: Observed,
-  objects: ClusterObjects,
-  { api, owner }: { readonly api: KubernetesApi; readonly owner: OwnerReference },
+  { api, owner, objects, attempts }: MaintenanceTools,
 ): Promise<void> {
   const clusterId = group?.clusterId;
   const owned = spec.storage.retention.whenDeleted === 'Delete';
@@ -80,14 +106,16 @@ async function markClaims(
   for (const { ordinal, uid, clusterId: noted } of ours) {
     const key = { namespace, name: claimName(name, ordinal) };
     const live = objects.claims.find(({ metadata }) => metadata.name === key.name);
-    const isOwned = isOwnedBy(live, owner);
+    const isOwned = isControlledBy(live, owner.uid);
     const marks = noted === undefined && clusterId !== undefined;
     // What nobody has marked yet may be anybody's.
     if (!marks && (noted === undefined || isOwned === owned)) continue;
     const annotations = marks ? { [ANNOTATIONS.clusterId]: clusterId } : {};
     const ownerReferences = owned ? [owner] : [];
     const body = { metadata: { uid, annotations, ownerReferences } };
-    await unlessReplaced(() => api.patch(CLAIMS, key, { body }));
+    await attempts.write(nameOf(CLAIMS, { metadata: key }), () =>
+      unlessReplaced(() => api.patch(CLAIMS, key, { body })),
+    );
   }
 }
 
@@ -101,6 +129,6 @@ async function unlessReplaced(patch: () => Promise<unknown>): Promise<void> {
   }
 }
 
-export function isOwnedBy(object: KubernetesObject | undefined, owner: OwnerReference): boolean {
-  return object?.metadata.ownerReferences?.some(({ uid }) => uid === owner.uid) ?? false;
+function nameOf({ kind }: ResourceType, { metadata }: KubernetesObject): string {
+  return `${kind} ${metadata.name}`;
 }

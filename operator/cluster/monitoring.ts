@@ -1,12 +1,15 @@
-import type { KubernetesApi } from '../controller/api-client.ts';
 import { ApiError } from '../controller/api-error.ts';
-import type { OwnerReference } from '../controller/kubernetes-object.ts';
-import { OPERATOR } from '../resources/names.ts';
 import { SERVICE_MONITORS } from '../resources/resource-types.ts';
 import { serviceMonitor } from '../resources/service-monitor.ts';
-import { isOwnedBy } from './maintain.ts';
+import type { Attempts } from './attempts.ts';
 import type { Monitored, Observed } from './observed.ts';
-import { isContained } from './upkeep.ts';
+import {
+  ForeignObject,
+  isControlledBy,
+  keepObject,
+  LeavingObject,
+  type OwnerTools,
+} from './ownership.ts';
 
 /** What is not watched is looked at so often: the kind may be served by then, the object gone. */
 const LOOK_AGAIN_MS = 300_000;
@@ -25,38 +28,38 @@ export type MonitorMemory = {
 export async function keepServiceMonitor(
   observed: Observed,
   known: MonitorMemory | undefined,
-  {
-    api,
-    owner,
-    nowMs,
-  }: { readonly api: KubernetesApi; readonly owner: OwnerReference; readonly nowMs: number },
+  tools: OwnerTools & { readonly attempts: Attempts; readonly nowMs: number },
 ): Promise<MonitorMemory> {
   const { monitoring } = observed.spec;
+  const { owner, attempts, nowMs } = tools;
   const isWanted = monitoring.serviceMonitor === 'Enabled';
   const object = serviceMonitor(observed, owner);
   const wanted = isWanted ? JSON.stringify(object) : '';
   if (known?.wanted === wanted && (!isWanted || nowMs < known.lookAgainMs)) return known;
-  const lookAgainMs = nowMs + LOOK_AGAIN_MS;
   if (!isWanted) {
     if (known?.monitored?.reason === 'Made' || wasMade(observed))
-      await remove(observed, { api, owner });
-    return { wanted, monitored: undefined, lookAgainMs };
+      await attempts.write(`ServiceMonitor ${observed.name}`, () => remove(observed, tools));
+    return { wanted, monitored: undefined, lookAgainMs: nowMs };
   }
-  return { wanted, monitored: await make(object, api), lookAgainMs };
+  const monitored = await make(object, tools);
+  const lookAgainMs = monitored === undefined ? nowMs : nowMs + LOOK_AGAIN_MS;
+  return { wanted, monitored, lookAgainMs };
 }
 
+/** Undefined while that of a former cluster is about to go. */
 async function make(
   object: ReturnType<typeof serviceMonitor>,
-  api: KubernetesApi,
-): Promise<Monitored> {
+  tools: OwnerTools,
+): Promise<Monitored | undefined> {
   try {
-    const live = await api.get(SERVICE_MONITORS, object.metadata);
-    if (!isContained(object, live)) {
-      await api.apply(SERVICE_MONITORS, object, { fieldManager: OPERATOR });
-    }
+    // It is not watched: what there is must be asked for.
+    const live = await tools.api.get(SERVICE_MONITORS, object.metadata);
+    await keepObject({ type: SERVICE_MONITORS, object }, live, tools);
     return { reason: 'Made', message: 'the ServiceMonitor tells Prometheus of all members' };
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
+    if (error instanceof LeavingObject) return undefined;
+    if (error instanceof ForeignObject) return { reason: 'ForeignObject', message: error.message };
+    if (!(error instanceof ApiError) || error.isConflict) throw error;
     if (error.code !== 404) return { reason: 'Refused', message: error.message };
     const advice =
       'install the Prometheus operator, or set spec.monitoring.serviceMonitor: Disabled';
@@ -64,13 +67,12 @@ async function make(
   }
 }
 
-async function remove(
-  { namespace, name }: Observed,
-  { api, owner }: { readonly api: KubernetesApi; readonly owner: OwnerReference },
-): Promise<void> {
+async function remove({ namespace, name }: Observed, { api, owner }: OwnerTools): Promise<void> {
   const key = { namespace, name };
   const live = await api.get(SERVICE_MONITORS, key);
-  if (isOwnedBy(live, owner)) await api.delete(SERVICE_MONITORS, key);
+  if (live === undefined || !isControlledBy(live, owner.uid)) return;
+  const { uid = '' } = live.metadata;
+  await api.delete(SERVICE_MONITORS, key, { preconditions: { uid } });
 }
 
 /** The status still tells what an operator before this one has made. */

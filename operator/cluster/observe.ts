@@ -49,7 +49,7 @@ export async function observe(
     adoptClusterId: annotations?.[ANNOTATIONS.adoptClusterId],
     templateHash: templateHash(template),
     statefulSet: statefulSetView(objects.statefulSet),
-    pods: podViews(objects, servers.statuses),
+    pods: podViews(objects, servers.statuses, now),
     claims: objects.claims
       .flatMap((claim) => claimView(objects, claim) ?? [])
       .sort((a, b) => a.ordinal - b.ordinal),
@@ -107,11 +107,12 @@ async function confirmedLeader(
 function podViews(
   { cluster, pods }: ClusterObjects,
   statuses: ReadonlyMap<number, ReplicaStatus>,
+  now: Date,
 ): readonly PodView[] {
   const { name, namespace = '' } = cluster.metadata;
   const clusterName: ClusterName = { namespace, name };
   return pods
-    .flatMap((pod) => podView(name, pod) ?? [])
+    .flatMap((pod) => podView(name, pod, now) ?? [])
     .map((view) => {
       const status = statuses.get(view.ordinal);
       return { ...view, report: status && memberReport(clusterName, status) };

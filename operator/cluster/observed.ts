@@ -30,7 +30,7 @@ export type Observed = {
 };
 
 export type Monitored = {
-  readonly reason: 'Made' | 'NotServed' | 'Refused';
+  readonly reason: 'Made' | 'NotServed' | 'ForeignObject' | 'Refused';
   readonly message: string;
 };
 
@@ -86,8 +86,8 @@ export type ClaimView = {
   readonly clusterId: string | undefined;
   /** ISO 8601; set while its member is scaled away. */
   readonly quarantinedAt: string | undefined;
-  /** Its volume can only be used on a node that does not exist any more. */
-  readonly nodeLost: boolean;
+  /** Its volume is gone, or can only be used on a node that is. */
+  readonly lost: boolean;
   /** What was asked for, and what it has; undefined when Kubernetes does not say. */
   readonly requestedBytes: number | undefined;
   readonly capacityBytes: number | undefined;
@@ -107,8 +107,14 @@ export type GroupView = {
   readonly stable: boolean;
   readonly fence: number;
   readonly voters: readonly VoterView[];
-  /** Disks outside of the configuration that the leader is bringing up to date. */
-  readonly catchingUp: readonly string[];
+  /** Members outside of the configuration that the leader is bringing up to date. */
+  readonly learners: readonly LearnerView[];
+};
+
+export type LearnerView = {
+  readonly incarnation: string;
+  /** It has answered the leader just now. */
+  readonly answers: boolean;
 };
 
 export type VoterView = {

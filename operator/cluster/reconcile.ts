@@ -5,12 +5,13 @@ import { ApiError } from '../controller/api-error.ts';
 import type { Clock } from '../controller/clock.ts';
 import type { ReconcileContext, ReconcileResult } from '../controller/controller.ts';
 import type { EventRecorder, RecordedEvent } from '../controller/event-recorder.ts';
-import { apiVersionOf, type OwnerReference } from '../controller/kubernetes-object.ts';
+import { apiVersionOf, keyText, type OwnerReference } from '../controller/kubernetes-object.ts';
 import { timestamp } from '../controller/kubernetes-time.ts';
 import { mergeConditions, writeStatus, type NewCondition } from '../controller/status-writer.ts';
 import { authSecretName, OPERATOR } from '../resources/names.ts';
-import { SECRETS } from '../resources/resource-types.ts';
 import type { Action, Plan } from './action.ts';
+import { AGAIN_MS, Attempts, withTroubles, type Troubles } from './attempts.ts';
+import { AuthSecret } from './auth-secret.ts';
 import type { ClusterStores } from './cluster-stores.ts';
 import { unknownConditions } from './conditions.ts';
 import { factsSeen, FactMemory } from './evidence.ts';
@@ -20,9 +21,11 @@ import type { AtomicClusterObject, ClusterObjects } from './kubernetes-objects.t
 import { maintain } from './maintain.ts';
 import { keepServiceMonitor, type MonitorMemory } from './monitoring.ts';
 import { observe, type Observation } from './observe.ts';
+import { ForeignObject } from './ownership.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
 import { Replicas, type ConnectReplica } from './replicas.ts';
+import { RollSlots } from './roll-slots.ts';
 import { statusOf, type ComputedStatus } from './status.ts';
 
 const LOOK_AGAIN_MS = 200;
@@ -42,6 +45,8 @@ export type ReconcilerOptions = {
   readonly instance: string;
   /** The image of servers for which the spec names none. */
   readonly image: { readonly repository: string; readonly tag: string };
+  /** How many clusters may be rolled at once only because this operator makes other pods. */
+  readonly maxConcurrentRolls: number;
 };
 
 /** What is remembered of a cluster from one pass to the next; losing it costs time only. */
@@ -49,7 +54,8 @@ type Memory = {
   readonly uid: string;
   readonly facts: FactMemory;
   readonly replicas: Replicas;
-  secret: string;
+  readonly secret: AuthSecret;
+  troubles: Troubles;
   fence: number | undefined;
   growthRefusal: GrowthRefusal | undefined;
   monitor: MonitorMemory | undefined;
@@ -58,13 +64,24 @@ type Memory = {
 /** That Kubernetes would not grow a volume to this size, and why; it is asked again later. */
 type GrowthRefusal = { readonly size: string; readonly message: string; readonly untilMs: number };
 
+/** What the parts of one pass share. */
+type Pass = {
+  readonly memory: Memory;
+  readonly objects: ClusterObjects;
+  readonly owner: OwnerReference;
+  readonly context: ReconcileContext;
+  readonly attempts: Attempts;
+};
+
 /** Brings AtomicClusters to what their specs ask for: observe, plan, execute, tell. */
 export class ClusterReconciler {
   readonly #options: ReconcilerOptions;
   readonly #memories = new Map<string, Memory>();
+  readonly #rollSlots: RollSlots;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#rollSlots = new RollSlots(options.maxConcurrentRolls);
   }
 
   /** One pass over the cluster with the key `namespace/name`. */
@@ -93,7 +110,10 @@ export class ClusterReconciler {
   ): Promise<ReconcileResult> {
     const { api, stores, clock } = this.#options;
     const objects = stores.objectsOf(cluster);
-    await this.#loadSecret(objects, memory);
+    const attempts = new Attempts(memory.troubles, clock.now());
+    const owner = ownerOf(cluster);
+    const pass = { memory, objects, owner, context, attempts };
+    await this.#readSecret(pass);
     const observation = await observe(objects, {
       replicas: memory.replicas,
       fence: memory.fence,
@@ -102,36 +122,62 @@ export class ClusterReconciler {
       image: (spec, status) => this.#imageOf(spec, status),
       now: clock.wallTime(),
     });
+    memory.secret.doubt(observation.pods.some(({ report }) => report === undefined));
     const facts = memory.facts.note(factsSeen(observation), clock.now());
     const observed = { ...observation, facts };
-    let next = plan(observed);
+    let next = this.#rollSlots.admit(keyText(cluster.metadata), observed, plan(observed));
     context.signal.throwIfAborted();
-    const owner = ownerOf(cluster);
     if (!observed.deleting && !observed.spec.paused) {
-      await maintain(observed, { api, stores, objects, owner });
-      await this.#keepMonitor(observed, { memory, cluster, owner });
-      next = await this.#act(observation, next, { memory, objects, owner, context });
+      await maintain(observed, { api, stores, objects, owner, attempts });
+      await this.#keepSecret(pass);
+      await this.#keepMonitor(observed, pass);
+      next = await this.#act(observation, next, pass);
+      next = this.#tellTroubles(next, pass);
     }
     await this.#tell(cluster, observed, next);
     return { requeueAfterMs: next.requeueAfterMs };
   }
 
+  /** What could not be written is told: in the status, and once by an event. */
+  #tellTroubles(next: Plan, { memory, objects, attempts }: Pass): Plan {
+    for (const { reason, message: note } of attempts.news) {
+      if (reason === 'Leaving') continue;
+      const name = reason === 'Refused' ? 'ObjectRefused' : reason;
+      const about = { type: 'Warning', reason: name, action: 'KeepObject' } as const;
+      this.#record(objects.cluster, { ...about, note });
+    }
+    memory.troubles = attempts.troubles;
+    return withTroubles(next, attempts.troubles);
+  }
+
+  async #readSecret({ memory, objects, attempts }: Pass): Promise<void> {
+    const { api, clock } = this.#options;
+    if (objects.statefulSet === undefined) return;
+    const what = `Secret ${authSecretName(objects.cluster.metadata.name)}`;
+    await attempts.write(what, () => memory.secret.read(api, clock.now()));
+  }
+
+  async #keepSecret({ memory, objects: { cluster }, owner, attempts }: Pass): Promise<void> {
+    const name = authSecretName(cluster.metadata.name);
+    await attempts.write(`Secret ${name}`, async () => {
+      const made = await memory.secret.keep({ api: this.#options.api, owner });
+      if (made === undefined) return;
+      const content = made === 'same' ? 'the same content' : 'another content, for all members';
+      this.#record(cluster, {
+        ...{ type: 'Warning', reason: 'SecretMissing', action: 'CreateSecret' },
+        note: `the Secret ${name} was gone: it was made again with ${content}`,
+      });
+    });
+  }
+
   async #keepMonitor(
     observed: Observed,
-    {
-      memory,
-      cluster,
-      owner,
-    }: {
-      readonly memory: Memory;
-      readonly cluster: AtomicClusterObject;
-      readonly owner: OwnerReference;
-    },
+    { memory, objects: { cluster }, owner, attempts }: Pass,
   ): Promise<void> {
     const { api, clock } = this.#options;
     const before = memory.monitor?.monitored?.reason;
     memory.monitor = await keepServiceMonitor(observed, memory.monitor, {
-      ...{ api, owner, nowMs: clock.now() },
+      ...{ api, owner, attempts, nowMs: clock.now() },
     });
     const { reason = 'Made', message = '' } = memory.monitor.monitored ?? {};
     if (reason === 'Made' || reason === before) return;
@@ -142,19 +188,10 @@ export class ClusterReconciler {
   }
 
   /** Carries the action out; what is refused for a reason is told and tried again. */
-  async #act(
-    observation: Observation,
-    next: Plan,
-    pass: {
-      readonly memory: Memory;
-      readonly objects: ClusterObjects;
-      readonly owner: OwnerReference;
-      readonly context: ReconcileContext;
-    },
-  ): Promise<Plan> {
+  async #act(observation: Observation, next: Plan, pass: Pass): Promise<Plan> {
     const { action } = next;
     if (action === undefined) return next;
-    const { memory, objects, owner, context } = pass;
+    const { memory, objects, owner, context, attempts } = pass;
     const { cluster, statefulSet } = objects;
     const { logger } = context;
     logger.info(action.type, { ...flat(action), operation: next.operation?.type });
@@ -172,6 +209,10 @@ export class ClusterReconciler {
       });
     } catch (error) {
       if (error instanceof StaleObservation || !(error instanceof Error)) throw error;
+      if (error instanceof ForeignObject) {
+        attempts.failed(`StatefulSet ${cluster.metadata.name}`, error);
+        return { requeueAfterMs: AGAIN_MS };
+      }
       if (action.type === 'growClaim' && error instanceof ApiError && isForGood(error)) {
         const untilMs = this.#options.clock.now() + GROW_AGAIN_MS;
         memory.growthRefusal = { size: action.size, message: error.message, untilMs };
@@ -241,33 +282,22 @@ export class ClusterReconciler {
     });
   }
 
-  async #loadSecret({ cluster, statefulSet }: ClusterObjects, memory: Memory): Promise<void> {
-    if (memory.secret !== '' || statefulSet === undefined) return;
-    const { namespace, name } = cluster.metadata;
-    type Secret = Parameters<KubernetesApi['create']>[1] & {
-      readonly data?: Readonly<Record<string, string>>;
-    };
-    const key = { ...(namespace !== undefined && { namespace }), name: authSecretName(name) };
-    const secret = await this.#options.api.get<Secret>(SECRETS, key);
-    const text = Buffer.from(secret?.data?.['secret'] ?? '', 'base64').toString('utf8');
-    memory.secret = text.split('\n')[0]?.trim() ?? '';
-  }
-
   #imageOf({ image, version }: AtomicClusterSpec, status: AtomicClusterStatus): string {
     const { repository, tag } = this.#options.image;
     return `${image.repository ?? repository}:${version ?? status.version ?? tag}`;
   }
 
   #memoryOf(key: string, cluster: AtomicClusterObject): Memory {
-    const uid = cluster.metadata.uid ?? '';
+    const { uid = '', namespace = '', name } = cluster.metadata;
     const known = this.#memories.get(key);
     if (known?.uid === uid) return known;
     this.#forget(key);
     const memory: Memory = {
       uid,
       facts: new FactMemory(),
-      replicas: new Replicas((address) => this.#options.connect(address, () => memory.secret)),
-      secret: '',
+      replicas: new Replicas((address) => this.#options.connect(address, () => memory.secret.text)),
+      secret: new AuthSecret({ namespace, name }),
+      troubles: new Map(),
       fence: undefined,
       growthRefusal: undefined,
       monitor: undefined,
@@ -279,6 +309,7 @@ export class ClusterReconciler {
   #forget(key: string): void {
     this.#memories.get(key)?.replicas[Symbol.dispose]();
     this.#memories.delete(key);
+    this.#rollSlots.forget(key);
   }
 }
 

@@ -7,6 +7,8 @@ export const PORTS = { grpc: 8100, http: 8200, health: 8300 } as const;
 export const OPERATOR = 'atomicraft-operator';
 
 export const LABELS = {
+  /** Kubernetes' own: who makes and changes an object. */
+  managedBy: 'app.kubernetes.io/managed-by',
   cluster: 'atomicraft.dev/cluster',
   /** leader or follower: what a pod was last seen to be. */
   role: 'atomicraft.dev/role',
@@ -54,7 +56,7 @@ export function commonLabels(name: string): Readonly<Record<string, string>> {
     ...selectorLabels(name),
     'app.kubernetes.io/component': 'server',
     'app.kubernetes.io/part-of': 'atomicraft',
-    'app.kubernetes.io/managed-by': OPERATOR,
+    [LABELS.managedBy]: OPERATOR,
   };
 }
 

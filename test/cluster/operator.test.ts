@@ -327,15 +327,22 @@ describe('bad input', () => {
     ['an unknown field', { replicaCount: 3 }, 'unknown field "spec.replicaCount"'],
     ['a bad duration', { raft: { electionTimeout: '1 second' } }, 'spec.raft.electionTimeout'],
     ['a hasty election', { raft: { electionTimeout: '5ms' } }, 'between 100ms and 1m'],
+    ['a roll that has no time', { updateStrategy: { canaryDeadline: '0s' } }, '10s and 24h'],
+    ['an endless stop', { lifecycle: { drainTimeout: '11m' } }, 'between 0s and 10m'],
+    ['a snapshot in a year', { raft: { snapshotInterval: '8760h' } }, 'between 0s and 240h'],
     ['a bad size', { storage: { size: 'much' } }, 'spec.storage.size'],
   ])('refuses %s', async (_name, fields, expected) => {
     const said = await refusal(bad(fields), 'apply', '--dry-run=server', '-f', '-');
     expect(said).toContain(expected);
   });
 
-  it('refuses a name that is too long for host names', async () => {
-    const object = { ...bad({}), metadata: { name: 'c'.repeat(41), namespace: NAMESPACE } };
-    expect(await refusal(object, 'apply', '--dry-run=server', '-f', '-')).toContain('at most 40');
+  it.each([
+    ['is too long for host names', 'c'.repeat(41), 'at most 40'],
+    ['Kubernetes has a Service of', 'kubernetes', 'names of objects of Kubernetes itself'],
+    ['Kubernetes has an account of', 'default', 'names of objects of Kubernetes itself'],
+  ])('refuses a name that %s', async (_what, name, expected) => {
+    const object = { ...bad({}), metadata: { name, namespace: NAMESPACE } };
+    expect(await refusal(object, 'apply', '--dry-run=server', '-f', '-')).toContain(expected);
   });
 
   it.each([

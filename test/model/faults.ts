@@ -25,6 +25,7 @@ const FAULTS: readonly Fault[] = [
   { weight: 6, strike: scale },
   { weight: 4, strike: changeVersion },
   { weight: 1, strike: hibernate },
+  { weight: 1, strike: pause },
   { weight: 4, strike: wipeStatus },
   { weight: 2, strike: orphanPods },
   { weight: 1, strike: deleteSet },
@@ -57,7 +58,7 @@ export function calmDown(schedule: Schedule): void {
   const isBad = world.brokenImages.has(spec.version ?? '');
   const version = random.chance(0.7) && isBad ? 'v4' : spec.version;
   const hibernate_ = spec.hibernate && random.chance(0.2);
-  world.patchCluster({ spec: { ...spec, version, hibernate: hibernate_ } });
+  world.patchCluster({ spec: { ...spec, version, hibernate: hibernate_, paused: false } });
   schedule.note(`  CALM: version ${version ?? ''}`);
 }
 
@@ -189,6 +190,13 @@ function hibernate({ world }: Schedule): string | undefined {
   if (spec === undefined) return undefined;
   world.patchCluster({ spec: { ...spec, hibernate: !spec.hibernate } });
   return spec.hibernate ? 'the user wakes it' : 'the user hibernates it';
+}
+
+function pause({ world }: Schedule): string | undefined {
+  const { spec } = world.objects.cluster ?? {};
+  if (spec === undefined) return undefined;
+  world.patchCluster({ spec: { ...spec, paused: !spec.paused } });
+  return spec.paused ? 'the user lets the operator go on' : 'the user pauses the operator';
 }
 
 function wipeStatus({ world }: Schedule): string {

@@ -1,14 +1,12 @@
 import { quantityBytes } from '../../operator/api/quantity.ts';
 import type { Action } from '../../operator/cluster/action.ts';
-import { quorumOf } from '../../operator/cluster/plan/membership.ts';
+import { quorumOf, SPARE_VOTERS_MIN } from '../../operator/cluster/plan/membership.ts';
 import type { Disk } from './raft-group.ts';
 import { holds } from './raft-group.ts';
 import type { ClaimObject, ClusterObject, PodObject, SetObject, World } from './kubernetes.ts';
 
 /** Nobody can know of a silence that has only just begun. */
 const SILENCE_SEEN_MS = 6_000;
-/** From so many voters on, a pod's end need not be an outage. */
-const SPARE_VOTERS_MIN = 3;
 
 /** What is looked at: the model's own world, or one that is played on a real API server. */
 export type JudgedWorld = Pick<
@@ -18,7 +16,7 @@ export type JudgedWorld = Pick<
   readonly objects: {
     readonly cluster: Pick<ClusterObject, 'spec'> | undefined;
     readonly set: Pick<SetObject, 'replicas' | 'image'> | undefined;
-    readonly pods: readonly Pick<PodObject, 'ordinal' | 'image'>[];
+    readonly pods: readonly Pick<PodObject, 'ordinal' | 'image' | 'deleting'>[];
     readonly claims: readonly Pick<
       ClaimObject,
       'ordinal' | 'requestedBytes' | 'capacityBytes' | 'quarantinedAt'
@@ -121,7 +119,9 @@ export class Judge {
     const { cluster } = this.#world.objects;
     const { nowMs, stuckAtMs } = this.#world;
     const stuck = nowMs - stuckAtMs <= SILENCE_SEEN_MS;
-    if (cluster?.spec.hibernate === true || stuck || voters.size < SPARE_VOTERS_MIN) return;
+    // A group of three that has shrunk to two for a while is not meant to stand still.
+    const size = Math.max(voters.size, cluster?.spec.replicas ?? 0);
+    if (cluster?.spec.hibernate === true || stuck || size < SPARE_VOTERS_MIN) return;
     const up = [...voters].filter(([, bound]) => this.#answered(bound)).map(([at]) => at);
     const running = new Set(this.#world.taking().map(({ ordinal }) => ordinal));
     const left = up.filter((ordinal) => !ordinals.includes(ordinal) || !running.has(ordinal));
@@ -134,9 +134,11 @@ export class Judge {
     const { cluster, pods, set } = this.#world.objects;
     if (cluster?.spec.hibernate === true) return;
     const voters = this.#world.group.voters();
-    // What somebody else has scaled away already is not the operator's doing.
+    // What somebody else has scaled away or stopped already is not the operator's doing.
     const until = set?.replicas ?? Infinity;
-    const stopped = pods.filter(({ ordinal }) => ordinal >= replicas && ordinal < until);
+    const stopped = pods.filter(
+      ({ ordinal, deleting }) => ordinal >= replicas && ordinal < until && !deleting,
+    );
     const voting = stopped.filter(({ ordinal }) => voters.has(ordinal));
     if (voting.length > 0)
       this.#say(`${type} ${String(replicas)} stops voters, pods ended before peers were removed`);

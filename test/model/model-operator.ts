@@ -7,6 +7,7 @@ import type {
   MemberReport,
   Observed,
 } from '../../operator/cluster/observed.ts';
+import { disruptionBudget } from '../../operator/resources/protection.ts';
 import { statusOf } from '../../operator/cluster/status.ts';
 import type { Judge } from './judge.ts';
 import { hashOf, type Objects, type World } from './kubernetes.ts';
@@ -48,6 +49,9 @@ type ClaimAction = (typeof CLAIM_ACTIONS)[number];
 const GROW_AGAIN_MS = 20_000;
 const CONTACT_MAX_MS = 3_000;
 const LAG_MAX_ENTRIES = 10;
+/** How many calls succeed without the operator hearing of it. */
+const LOST_ANSWERS = 0.05;
+const OWNER = { apiVersion: '', kind: '', name: '', uid: '' };
 
 /** The loop of reconcile.ts and execute.ts around the real plan, status and memory of facts. */
 export class ModelOperator {
@@ -101,7 +105,7 @@ export class ModelOperator {
     const next = plan(observed);
     this.last = next;
     try {
-      if (!observed.deleting) this.#mark(observed);
+      if (!observed.deleting && !observed.spec.paused) this.#mark(observed);
       if (next.action !== undefined) this.#execute(next.action, observed);
       this.#tell(observed, next);
     } catch (error) {
@@ -152,11 +156,11 @@ export class ModelOperator {
 
   #claimView({ disk, ...claim }: Objects['claims'][number]): ClaimView {
     const { ordinal, uid, deleting, clusterId, quarantinedAt } = claim;
-    const nodeLost = disk?.node !== undefined && !this.#cache.nodes.includes(disk.node);
+    const lost = disk?.node !== undefined && !this.#cache.nodes.includes(disk.node);
     const bound = disk !== undefined;
     const { requestedBytes, capacityBytes } = claim;
     const sizes = { requestedBytes, capacityBytes, growth: undefined };
-    return { ordinal, uid, bound, deleting, clusterId, quarantinedAt, nodeLost, ...sizes };
+    return { ordinal, uid, bound, deleting, clusterId, quarantinedAt, lost, ...sizes };
   }
 
   /** As maintain.ts: a volume tells whose data it holds. */
@@ -174,10 +178,24 @@ export class ModelOperator {
     const { cluster, set } = world.objects;
     const cached = this.#cache;
     if (!isSame(cluster, cached.cluster) || !isSame(set, cached.set)) throw new Stale(action.type);
+    if (action.type === 'growClaim' && !this.#knowsSizes()) throw new Stale('a volume grows');
     trace(`  ${name}: ${describe(action)}`);
     judge.judge(action);
     this.#carryOut(action, observed);
     this.#options.called(action.type);
+    this.#loseAnswer();
+  }
+
+  #knowsSizes(): boolean {
+    const live = this.#options.world.objects.claims;
+    return this.#cache.claims.every(({ uid, requestedBytes }) =>
+      live.some((claim) => claim.uid === uid && claim.requestedBytes === requestedBytes),
+    );
+  }
+
+  /** What was asked for has happened, and the operator is told that it failed. */
+  #loseAnswer(): void {
+    if (this.#options.world.random.chance(LOST_ANSWERS)) throw new Refused('no answer in time');
   }
 
   #carryOut(action: Action, observed: Observed): void {
@@ -255,6 +273,7 @@ export class ModelOperator {
       case 'claimFence': {
         const operationId = `claim-${this.#instance}-${String(action.fence)}`;
         group.claim(this.#server(observed.group?.leader), { ...action, operationId });
+        this.#loseAnswer();
         this.#fence = action.fence;
         return;
       }
@@ -273,7 +292,7 @@ export class ModelOperator {
   #endPod({ type, ordinal, uid }: ActionOf<PodAction>): void {
     const { world } = this.#options;
     if (world.pod(ordinal)?.uid !== uid) throw new Stale('another pod');
-    if (type === 'evictPod' && world.random.chance(0.1))
+    if (type === 'evictPod' && (world.random.chance(0.1) || !mayEvict(world)))
       throw new Refused('429: disruption budget');
     world.patchPod(uid, { deleting: true });
   }
@@ -317,6 +336,16 @@ export class ModelOperator {
       if (!(error instanceof Stale)) throw error;
     }
   }
+}
+
+/** What the disruption budget lets go, as the eviction API reckons. */
+function mayEvict({ objects, group }: World): boolean {
+  const voters = group.voters();
+  const sizes = { voters: voters.size, replicas: objects.cluster?.spec.replicas ?? 0 };
+  const { minAvailable } = disruptionBudget({ namespace: 'ns', name: 'c' }, sizes, OWNER).spec;
+  const healthy = objects.pods.filter((pod) => pod.ready && !pod.deleting);
+  const counted = healthy.filter(({ ordinal }) => voters.has(ordinal));
+  return counted.length > Number(minAvailable);
 }
 
 function isOneOf<T extends Action['type']>(
@@ -374,7 +403,12 @@ function groupOf(
     configurationIndex: committed.index,
     stable: committed === configuration && configuration.outgoing === undefined,
     fence: configuration.fence,
-    catchingUp: (change?.added ?? []).flatMap((at) => contacts.get(at)?.incarnation ?? []),
+    learners: (change?.added ?? []).flatMap((at) => {
+      const contact = contacts.get(at);
+      if (contact === undefined) return [];
+      const { incarnation, atMs } = contact;
+      return [{ incarnation, answers: nowMs - atMs <= CONTACT_MAX_MS }];
+    }),
   };
 }
 

@@ -56,13 +56,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     if (revision === undefined || outdated === undefined) return undefined;
     return { type: 'deletePod', ordinal: outdated.ordinal, uid: outdated.uid };
   }),
+  'rolls a group that is short of its third voter': unless((observed) => {
+    const { group, spec, statefulSet } = observed;
+    const isShort = group !== undefined && group.voters.length < Math.min(spec.replicas, 3);
+    return isShort && statefulSet !== undefined ? nextOutdated(observed) : undefined;
+  }),
   'creates a lost StatefulSet with one pod': (observed) => {
     const next = plan(observed);
     if (next.action?.type !== 'createStatefulSet') return next;
     return { ...next, action: { ...next.action, replicas: 1 } };
   },
   'deletes the volume of a voter whose node is gone': unless(({ claims, group }) => {
-    const lost = claims.find(({ nodeLost, deleting }) => nodeLost && !deleting);
+    const lost = claims.find(({ lost, deleting }) => lost && !deleting);
     if (lost === undefined || group === undefined) return undefined;
     return { type: 'deleteClaim', ordinal: lost.ordinal, uid: lost.uid };
   }),

@@ -1,4 +1,7 @@
-import type { GroupView, Observed, PodView, VoterView } from '../observed.ts';
+import type { GroupView, LearnerView, Observed, PodView, VoterView } from '../observed.ts';
+
+/** From so many voters on, one may be missing without an outage. */
+export const SPARE_VOTERS_MIN = 3;
 
 /** How many of `voters` must agree. */
 export function quorumOf(voters: number): number {
@@ -40,6 +43,17 @@ export function podOf({ pods }: Observed, ordinal: number): PodView | undefined 
 
 export function voterOf({ group }: Observed, ordinal: number): VoterView | undefined {
   return group?.voters.find((voter) => voter.ordinal === ordinal);
+}
+
+/** The learner whose disk the server of a pod has. */
+export function learnerOf({ group }: Observed, { report }: PodView): LearnerView | undefined {
+  return group?.learners.find(({ incarnation }) => incarnation === report?.incarnation);
+}
+
+/** No voter can be spared, and more of them are asked for: the others come first. */
+export function needsVotersFirst({ group, spec }: Pick<Observed, 'group' | 'spec'>): boolean {
+  const voters = group?.voters.length ?? Infinity;
+  return voters < Math.min(SPARE_VOTERS_MIN, spec.replicas);
 }
 
 /** A pod's server answers from a disk that the group does not know as its voter's. */

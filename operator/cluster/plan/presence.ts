@@ -86,7 +86,7 @@ export function planWithoutLeader(observed: Observed): Plan | undefined {
 export function planCure(observed: Observed): Plan | undefined {
   const { statefulSet, pods, templateHash, status } = observed;
   if (statefulSet === undefined) return undefined;
-  const patients = isStuck(observed, statefulSet.replicas) ? pods : pods.filter(isBroken);
+  const patients = isStuck(observed) ? pods : pods.filter(isBroken);
   if (patients.length === 0) return undefined;
   if (statefulSet.templateHash !== templateHash && templateHash !== status.failedTemplate) {
     const action = { type: 'applyTemplate' } as const;
@@ -100,15 +100,10 @@ export function planCure(observed: Observed): Plan | undefined {
   return { action, operation: NO_LEADER, requeueAfterMs: LOOK_LATER_MS };
 }
 
-/** All pods that run answer, so that a leader would have been seen, and for long none has led. */
-function isStuck({ pods, spec, facts }: Observed, replicas: number): boolean {
-  const heldMs = facts.get('noLeader')?.heldMs ?? 0;
-  const answer = pods.every(
-    ({ report, node, deleting }) => !deleting && (report !== undefined || node === undefined),
-  );
-  return (
-    answer && pods.length >= replicas && heldMs >= durationMs(spec.updateStrategy.canaryDeadline)
-  );
+/** All pods that run have answered for long, so that a leader would have been seen. */
+function isStuck({ spec, facts }: Observed): boolean {
+  const heldMs = facts.get('noLeaderOfAll')?.heldMs ?? 0;
+  return heldMs >= durationMs(spec.updateStrategy.canaryDeadline);
 }
 
 /** Its server does not answer, and it is known why not. */

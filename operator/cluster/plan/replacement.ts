@@ -39,7 +39,7 @@ function lossOf(observed: Observed, voter: VoterView): Loss | undefined {
   const fact = absentFact(ordinal);
   if (!observed.facts.has(fact)) return undefined;
   const afterMs = durationMs(observed.spec.memberLossGracePeriod);
-  return { fact, afterMs, text: `the volume of ${name} was on a node that is gone` };
+  return { fact, afterMs, text: `the volume of ${name}, or the node that it was on, is gone` };
 }
 
 function planRemoval(

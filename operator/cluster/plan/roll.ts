@@ -2,13 +2,19 @@ import { durationMs } from '../../api/duration.ts';
 import type { Action, Plan } from '../action.ts';
 import { canaryFact, participatesFact } from '../evidence.ts';
 import type { GroupView, Observed, PodView, StatefulSetView } from '../observed.ts';
-import { bestOf, decidesWithout, participating, podOf, voterOf } from './membership.ts';
+import {
+  bestOf,
+  decidesWithout,
+  needsVotersFirst,
+  participating,
+  podOf,
+  SPARE_VOTERS_MIN,
+  voterOf,
+} from './membership.ts';
 import { isBroken } from './presence.ts';
 import { gate, LOOK_LATER_MS, LOOK_SOON_MS } from './waiting.ts';
 
 const SECONDS = 1_000;
-/** From so many voters on, one may be missing without an outage. */
-const EVICTABLE_VOTERS_MIN = 3;
 
 /**
  * A template that fails with its first pod is taken back before a second one gets it. Pods that
@@ -69,7 +75,9 @@ export function planRoll(observed: Observed): Plan | undefined {
   if (outdated.length === 0 || spec.updateStrategy.type === 'OnDelete') return undefined;
   const ending = outdated.find(({ deleting }) => deleting);
   if (ending !== undefined) {
-    return gate('Roll', `waiting for ${observed.name}-${String(ending.ordinal)} to end`);
+    const { ordinal, trouble } = ending;
+    const why = trouble === undefined ? '' : `: ${trouble}`;
+    return gate('Roll', `waiting for ${observed.name}-${String(ordinal)} to end${why}`);
   }
   return planNextPod(observed, group, { statefulSet, outdated, revision });
 }
@@ -79,11 +87,12 @@ function planTemplate(
   observed: Observed,
   group: GroupView,
   { updateRevision }: StatefulSetView,
-): Plan {
+): Plan | undefined {
   const { spec } = observed;
   const missing = group.voters.filter((voter) => !voter.participating);
   const failed = updateRevision !== undefined && isOverdue(observed, updateRevision);
   const cure = failed || observed.pods.some(isBroken);
+  if (!cure && mayGrowFirst(observed)) return undefined;
   if (missing.length > 0 && !cure) {
     // It may still have a template that was taken back.
     const odd = missing
@@ -101,6 +110,13 @@ function planTemplate(
   };
 }
 
+/** More voters are on their way, on the template that is known to work: scale.ts has the word. */
+function mayGrowFirst(observed: Observed): boolean {
+  const heldMs = observed.facts.get('fewVoters')?.heldMs ?? 0;
+  const { canaryDeadline } = observed.spec.updateStrategy;
+  return needsVotersFirst(observed) && heldMs < durationMs(canaryDeadline);
+}
+
 function planNextPod(
   observed: Observed,
   group: GroupView,
@@ -109,12 +125,14 @@ function planNextPod(
     readonly outdated: readonly PodView[];
     readonly revision: string;
   },
-): Plan {
+): Plan | undefined {
   const { outdated, revision } = roll;
   const takesPart = ({ ordinal }: PodView): boolean =>
     voterOf(observed, ordinal)?.participating ?? false;
   const idle = outdated.find((pod) => !takesPart(pod));
   if (idle !== undefined) return planRestart(observed, idle, 'deletePod');
+  // Newcomers have the new template by now: they are the first to prove it.
+  if (needsVotersFirst(observed)) return undefined;
   const waitingFor = notSettled(observed, revision);
   if (waitingFor !== undefined) return waitingFor;
   const followers = outdated.filter(({ ordinal }) => ordinal !== group.leader);
@@ -124,11 +142,11 @@ function planNextPod(
   );
   const voters = group.voters.length;
   if (next === undefined) return planLeader(observed, group, revision);
-  if (voters >= EVICTABLE_VOTERS_MIN && !decidesWithout(group, [next.ordinal], voters)) {
+  if (voters >= SPARE_VOTERS_MIN && !decidesWithout(group, [next.ordinal], voters)) {
     const name = `${observed.name}-${String(next.ordinal)}`;
     return gate('Roll', `${name} is needed for the quorum: waiting for another member`);
   }
-  return planRestart(observed, next, voters >= EVICTABLE_VOTERS_MIN ? 'evictPod' : 'deletePod');
+  return planRestart(observed, next, voters >= SPARE_VOTERS_MIN ? 'evictPod' : 'deletePod');
 }
 
 /** All pods that have the new template, and all that are being restarted, must take part first. */
@@ -147,7 +165,7 @@ function unsettled(observed: Observed, ordinal: number, revision: string): strin
   const { facts, spec } = observed;
   const pod = podOf(observed, ordinal);
   if (pod === undefined) return 'it has no pod yet';
-  if (pod.deleting) return 'it is being stopped';
+  if (pod.deleting) return pod.trouble ?? 'it is being stopped';
   if (voterOf(observed, ordinal)?.participating !== true) {
     return pod.trouble ?? 'it does not take part yet';
   }

@@ -2,11 +2,17 @@ import { durationMs } from '../../api/duration.ts';
 import type { Action, Plan } from '../action.ts';
 import { claimLostFact } from '../evidence.ts';
 import type { GroupView, Observed, PodView } from '../observed.ts';
-import { afterLast, bestOf, decidesWithout, participating, podOf, quorumOf } from './membership.ts';
+import {
+  afterLast,
+  bestOf,
+  decidesWithout,
+  learnerOf,
+  participating,
+  podOf,
+  quorumOf,
+  SPARE_VOTERS_MIN,
+} from './membership.ts';
 import { gate, LOOK_SOON_MS, waiting } from './waiting.ts';
-
-/** Groups of one or two voters have nobody to spare: newcomers are caught up first anyway. */
-const PROJECTED_VOTERS_MIN = 3;
 
 /** One step towards the wanted number of voters, or one member back that was removed. */
 export function planScale(observed: Observed): Plan | undefined {
@@ -31,8 +37,9 @@ function planGrowth(observed: Observed, group: GroupView, fence: number): Plan {
   const next = stepTowards(present.length, spec.replicas);
   const newcomers = freeOrdinals(present, next - present.length);
   const healthy = participating(group).length;
-  // The newcomers count as down: the others must be able to decide for the larger group.
-  if (next >= PROJECTED_VOTERS_MIN && present.length > 1 && healthy < quorumOf(next)) {
+  // The newcomers count as down: the others must be able to decide for the larger group. Groups of
+  // one or two have nobody to spare: there newcomers are caught up first anyway.
+  if (next >= SPARE_VOTERS_MIN && present.length > 1 && healthy < quorumOf(next)) {
     const text = `only ${String(healthy)} of ${String(present.length)} voters take part`;
     return gate('ScaleUp', `${text}: waiting for a quorum of ${String(next)}`);
   }
@@ -61,8 +68,7 @@ function planNewcomer(observed: Observed, ordinal: number): Plan | undefined {
     return planMissingNewcomer(observed, ordinal, pod);
   }
   // A disk that was a member before must not come back as what it was.
-  const { catchingUp = [] } = observed.group ?? {};
-  if (!report.joined || catchingUp.includes(report.incarnation)) {
+  if (!report.joined || learnerOf(observed, pod) !== undefined) {
     return planKeptClaim(observed, ordinal);
   }
   return {
@@ -87,18 +93,18 @@ function planKeptClaim({ claims, name }: Observed, ordinal: number): Plan | unde
 function planMissingNewcomer(observed: Observed, ordinal: number, pod: PodView | undefined): Plan {
   const name = `${observed.name}-${String(ordinal)}`;
   const claim = observed.claims.find((one) => one.ordinal === ordinal);
-  if (claim?.nodeLost !== true || claim.deleting || pod?.node !== undefined) {
+  if (claim?.lost !== true || claim.deleting || pod?.node !== undefined) {
     return waiting('ScaleUp', name, pod);
   }
   const { heldMs = 0 } = observed.facts.get(claimLostFact(claim)) ?? {};
   if (heldMs < durationMs(observed.spec.memberLossGracePeriod)) {
-    return gate('ScaleUp', `the node of the volume of ${name} is gone: waiting to be sure`);
+    return gate('ScaleUp', `the volume of ${name}, or its node, is gone: waiting to be sure`);
   }
   return {
     action: { type: 'deleteClaim', ordinal, uid: claim.uid },
     operation: {
       type: 'Replace',
-      message: `${name} gets a new volume: the node of its old is gone`,
+      message: `${name} gets a new volume: the one it had, or its node, is gone`,
     },
     requeueAfterMs: LOOK_SOON_MS,
   };
@@ -140,7 +146,7 @@ function planGap(observed: Observed, group: GroupView, fence: number): Plan | un
   const newcomers = freeOrdinals(present, 1);
   const staying = present.filter((ordinal) => ordinal !== last);
   const healthy = participating(group).filter(({ ordinal }) => ordinal !== last);
-  const needed = present.length < PROJECTED_VOTERS_MIN ? staying.length : quorumOf(present.length);
+  const needed = present.length < SPARE_VOTERS_MIN ? staying.length : quorumOf(present.length);
   if (healthy.length < needed) {
     return gate(
       'ScaleUp',

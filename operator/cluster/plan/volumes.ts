@@ -59,16 +59,22 @@ function isGrowing({ bound, requestedBytes = 0, capacityBytes }: ClaimView): boo
  * the template of the spec, and until then nobody replaces a pod.
  */
 function planClaimSize(observed: Observed): Plan | undefined {
-  const { statefulSet, spec, group, pods, templateHash } = observed;
+  const { statefulSet, spec, group, pods, claims, templateHash } = observed;
   const present = bytesOf(statefulSet?.claimSize);
   if (statefulSet === undefined || present === undefined) return undefined;
   if (present >= quantityBytes(spec.storage.size)) return undefined;
-  const isWhole = group?.voters.every(({ participating }) => participating) === true;
+  // A volume that has not been heard of yet may be too small.
+  const hasVolume = (ordinal: number) => claims.some((claim) => claim.ordinal === ordinal);
+  const isWhole =
+    group?.voters.every(({ ordinal, participating }) => participating && hasVolume(ordinal)) ===
+    true;
   const isCalm = pods.every(
     ({ deleting, revision }) => !deleting && revision === statefulSet.updateRevision,
   );
   if (!isWhole || !isCalm || statefulSet.templateHash !== templateHash) {
-    return wait('all members must take part before the StatefulSet is made anew');
+    return wait(
+      'all members must take part, with volumes that are known, before the StatefulSet is made anew',
+    );
   }
   return {
     action: { type: 'orphanPods', uid: statefulSet.uid },

@@ -47,7 +47,13 @@ export class MortalOperator {
         namespace: cluster.namespace,
         image: { repository: 'registry.example/atomicraft', tag: 'v1' },
         ...{ leaderElect: false, leaseNamespace: '', leaseName: '', podName: 'operator' },
-        ...{ healthPort: 0, workers: 1, logLevel: 'info', logFormat: 'human' },
+        ...{
+          healthPort: 0,
+          workers: 1,
+          maxConcurrentRolls: 1,
+          logLevel: 'info',
+          logFormat: 'human',
+        },
       },
       {
         ...{ api: this.#api(), connect: (address) => this.#replica(address.replace(/:\d+$/, '')) },

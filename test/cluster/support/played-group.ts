@@ -74,7 +74,8 @@ export class PlayedGroup implements JudgedWorld, PlayedProcesses {
       set: set && { replicas: set.spec?.replicas ?? 1, image },
       pods: this.nodes.pods().flatMap((pod) => {
         const ordinal = this.#ordinalOf(pod);
-        return ordinal === undefined ? [] : [{ ordinal, image }];
+        const deleting = pod.metadata.deletionTimestamp !== undefined;
+        return ordinal === undefined ? [] : [{ ordinal, image, deleting }];
       }),
     };
   }

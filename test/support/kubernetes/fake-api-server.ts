@@ -13,6 +13,7 @@ import {
   pathOf,
   type KubernetesObject,
   type ObjectKey,
+  type ObjectMeta,
   type ResourceType,
 } from '../../../operator/controller/kubernetes-object.ts';
 import { timestamp } from '../../../operator/controller/kubernetes-time.ts';
@@ -84,7 +85,8 @@ export class FakeApiServer implements KubernetesApi {
   #history: Happening[] = [];
   /** Watches cannot start before this version. */
   #compactedAt = 0;
-  #version = 0;
+  /** That of an empty store: no object has it. */
+  #version = 1;
   #uids = 0;
   #requests = 0;
 
@@ -140,7 +142,7 @@ export class FakeApiServer implements KubernetesApi {
       const applied = kind.hasStatus === true ? without(object, 'status') : asObject(object);
       const stored = this.#find(type, object.metadata);
       if (stored !== undefined) mustBeNewest(stored.object, object.metadata);
-      else mustHold({ metadata: identityOf(object.metadata) }, object.metadata);
+      else mustNotExpect(object.metadata);
       const ownership = stored?.ownership.clone() ?? new FieldOwnership();
       const live = stored?.object ?? { metadata: identityOf(object.metadata) };
       const outcome = ownership.apply(live, applied, { manager, force });
@@ -485,6 +487,12 @@ function mustHold({ metadata }: KubernetesObject, { uid, resourceVersion }: Prec
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
     throw refusal(409, 'Conflict', `${metadata.name} has been modified`);
   }
+}
+
+/** An apply makes what is not there, whatever version it names; but never with a uid. */
+function mustNotExpect({ name, uid }: ObjectMeta): void {
+  if (uid === undefined) return;
+  throw refusal(409, 'Conflict', `uid mismatch: ${uid} is given, and there is no ${name}`);
 }
 
 /** The same for writes, in which a wrong uid is an attempt to change it. */

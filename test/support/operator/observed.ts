@@ -53,7 +53,7 @@ export function brokenPod(ordinal: number, more: Partial<PodView> = {}): PodView
 export function claim(ordinal: number, more: Partial<ClaimView> = {}): ClaimView {
   return {
     ...{ ordinal, uid: `claim-${String(ordinal)}`, bound: true, deleting: false },
-    ...{ clusterId: 'cluster', quarantinedAt: undefined, nodeLost: false },
+    ...{ clusterId: 'cluster', quarantinedAt: undefined, lost: false },
     ...{ requestedBytes: 2 ** 30, capacityBytes: 2 ** 30, growth: undefined },
     ...more,
   };
@@ -70,7 +70,7 @@ export function group(
 ): GroupView {
   return {
     ...{ clusterId: 'cluster', lineage: 'lineage', term: 3, leader: 0, commitIndex: 100 },
-    ...{ configurationIndex: 10, stable: true, fence: 1, catchingUp: [] },
+    ...{ configurationIndex: 10, stable: true, fence: 1, learners: [] },
     voters: voters.map((one) => (typeof one === 'number' ? voter(one) : one)),
     ...more,
   };

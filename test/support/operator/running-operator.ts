@@ -15,7 +15,8 @@ export class RunningOperator {
       {
         ...{ namespace: '', image: { repository: 'registry.example/atomicraft', tag: '1.0.0' } },
         ...{ leaderElect: false, leaseNamespace: 'demo', leaseName: 'operator', healthPort: 0 },
-        ...{ workers, logLevel: 'info', logFormat: 'json', podName: 'operator' },
+        ...{ workers, maxConcurrentRolls: 1, logLevel: 'info', logFormat: 'json' },
+        podName: 'operator',
       },
       { logger: recordingLogger(), metrics: createControllerMetrics(), ...ports },
     );

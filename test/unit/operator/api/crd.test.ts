@@ -34,6 +34,12 @@ describe('the definition of AtomicCluster', () => {
     expect(silent.map(([path]) => path)).toEqual([]);
   });
 
+  it('refuses names that Kubernetes has objects of', () => {
+    const rule = `!(self.metadata.name in ['default', 'kubernetes'])`;
+    const rules = schemas.flatMap(([, schema]) => schema['x-kubernetes-validations'] ?? []);
+    expect(rules).toContainEqual(expect.objectContaining({ rule }));
+  });
+
   it('bounds every text and list, so that rules on them have a known cost', () => {
     const unbounded = schemas.filter(([, schema]) => {
       if (schema['type'] === 'string') {

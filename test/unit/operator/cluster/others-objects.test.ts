@@ -68,18 +68,18 @@ describe('volumes of another cluster', () => {
 });
 
 describe('a template', () => {
-  it('is not applied to a StatefulSet that is gone: that would create one for a single pod', async () => {
+  it('is not put into a StatefulSet that is gone: that would create one for a single pod', async () => {
     let deletesFirst = false;
     const api = new Proxy(kubernetes.api, {
       get: (target, name: keyof KubernetesApi) => {
-        if (name !== 'apply') return target[name].bind(target);
-        return (...args: Parameters<KubernetesApi['apply']>) => {
+        if (name !== 'patch') return target[name].bind(target);
+        return (...args: Parameters<KubernetesApi['patch']>) => {
           const [type] = args;
           if (deletesFirst && type === STATEFUL_SETS) {
             deletesFirst = false;
             kubernetes.api.remove(STATEFUL_SETS, CLUSTER, 'Orphan');
           }
-          return target.apply(...args);
+          return target.patch(...args);
         };
       },
     });
@@ -123,7 +123,7 @@ describe('a node', () => {
   it.each([
     ['is there under another name than its host name', 'host-1.example', 'host-1', false],
     ['is gone when no host has the name', 'host-2.example', 'host-2', true],
-  ])('%s', (_, name, host, nodeLost) => {
+  ])('%s', (_, name, host, lost) => {
     const stores = new ClusterStores({ clusterWide: true });
     stores.nodes?.set({ metadata: { name, labels: { [HOSTNAME]: host } } });
     const matchExpressions = [{ key: HOSTNAME, operator: 'In', values: ['host-1'] }];
@@ -135,8 +135,8 @@ describe('a node', () => {
       status: { phase: 'Bound' },
     });
     const objects = stores.objectsOf({ metadata: { ...CLUSTER, uid: 'cluster' } });
-    const views = objects.claims.map((claim) => claimView(objects, claim)?.nodeLost);
-    expect(views).toEqual([nodeLost]);
+    const views = objects.claims.map((claim) => claimView(objects, claim)?.lost);
+    expect(views).toEqual([lost]);
   });
 });
 

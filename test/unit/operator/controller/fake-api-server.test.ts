@@ -38,7 +38,7 @@ describe('objects of the fake API server', () => {
     expect(created).toEqual({
       ...{ apiVersion: 'test.example.com/v1', kind: 'Widget', spec: { size: 1 } },
       metadata: {
-        ...{ name: 'a', namespace: 'demo', uid: 'uid-1', resourceVersion: '1', generation: 1 },
+        ...{ name: 'a', namespace: 'demo', uid: 'uid-1', resourceVersion: '2', generation: 1 },
         creationTimestamp: '2026-01-01T00:00:00Z',
       },
     });
@@ -60,10 +60,10 @@ describe('objects of the fake API server', () => {
       ...{ body: { spec: { size: 9 }, status: { ready: 1 } }, subresource: 'status' },
     });
     expect([object().spec?.['size'], object().status, object().metadata]).toMatchObject([
-      ...[2, { ready: 1 }, { generation: 2, resourceVersion: '3' }],
+      ...[2, { ready: 1 }, { generation: 2, resourceVersion: '4' }],
     ]);
     await server.patch(WIDGETS, KEY, { body: { spec: { size: 2 } } });
-    expect(object().metadata.resourceVersion).toBe('3');
+    expect(object().metadata.resourceVersion).toBe('4');
   });
 
   it.each([
@@ -88,6 +88,14 @@ describe('objects of the fake API server', () => {
     const applied = { metadata: { ...KEY, uid: 'uid-1' } };
     const apply = server.apply(WIDGETS, applied, { fieldManager: 'me' });
     await expect(apply).rejects.toMatchObject({ code: 409 });
+  });
+
+  it('are made by an apply that names a version, if there is none', async () => {
+    const { server } = setUp();
+    const applied = { metadata: { ...KEY, resourceVersion: '1' } };
+    const apply = () => server.apply(WIDGETS, applied, { fieldManager: 'me' });
+    expect((await apply()).metadata.uid).toBe('uid-1');
+    await expect(apply()).rejects.toMatchObject({ code: 409, reason: 'Conflict' });
   });
 
   it('are not found where there are none', async () => {
@@ -211,14 +219,14 @@ describe('watches of the fake', () => {
     server.put(WIDGETS, labelled('x'));
     const changed: Widget = { ...labelled('x'), spec: { size: 1 } };
     server.put(WIDGETS, changed);
-    const [late, early] = [await follow(server, '2'), await follow(server, '0')];
+    const [late, early] = [await follow(server, '3'), await follow(server, '1')];
     server.put(WIDGETS, labelled('y'));
     server.put(WIDGETS, labelled('x'));
     server.remove(WIDGETS, KEY);
     await clock.advance(300_000);
-    const after = ['DELETED a 3', 'ADDED a 4', 'DELETED a 5', 'ended'];
+    const after = ['DELETED a 4', 'ADDED a 5', 'DELETED a 6', 'ended'];
     expect(late).toEqual(after);
-    expect(early).toEqual(['ADDED a 1', 'MODIFIED a 2', ...after]);
+    expect(early).toEqual(['ADDED a 2', 'MODIFIED a 3', ...after]);
     expect(server.openWatches).toBe(0);
   });
 
@@ -226,8 +234,8 @@ describe('watches of the fake', () => {
     const { server } = setUp();
     server.put(WIDGETS, labelled('x'));
     server.compact();
-    expect(await follow(server, '0')).toEqual(['ApiError: too old resource version: 0']);
-    expect(await follow(server, '1')).toEqual([]);
+    expect(await follow(server, '1')).toEqual(['ApiError: too old resource version: 1']);
+    expect(await follow(server, '2')).toEqual([]);
   });
 });
 

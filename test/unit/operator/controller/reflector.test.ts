@@ -60,7 +60,7 @@ describe('Reflector', () => {
     server.put(WIDGETS, widget('a', { size: 2 }));
     server.remove(WIDGETS, widget('b').metadata);
     await settled();
-    expect(changes).toEqual(['demo/a - 1', 'demo/b - 2', 'demo/a 1 3', 'demo/b 2 -']);
+    expect(changes).toEqual(['demo/a - 2', 'demo/b - 3', 'demo/a 2 4', 'demo/b 3 -']);
     expect(namesIn(reflector)).toEqual(['a']);
     expect(requests).toEqual(['0 list', '0 watch']);
   });
@@ -71,7 +71,7 @@ describe('Reflector', () => {
     server.put(WIDGETS, widget('b'));
     await settled();
     expect(requests).toEqual(['0 list', '0 watch', '290000 watch']);
-    expect(changes).toEqual(['demo/a - 1', 'demo/b - 2']);
+    expect(changes).toEqual(['demo/a - 2', 'demo/b - 3']);
   });
 
   it.each([
@@ -133,7 +133,7 @@ describe('Reflector, on failures,', () => {
     server.compact();
     await clock.advance(5_000);
     expect(requests.slice(2)).toEqual(['800 watch', '2400 list', '2400 watch']);
-    expect(changes.slice(1)).toEqual(['demo/a 1 -', 'demo/b - 2']);
+    expect(changes.slice(1)).toEqual(['demo/a 2 -', 'demo/b - 3']);
   });
 
   it('lists again at once on an ERROR event of expiry', async () => {

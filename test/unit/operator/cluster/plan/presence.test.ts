@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { factsSeen } from '../../../../../operator/cluster/evidence.ts';
+import type { Observed } from '../../../../../operator/cluster/observed.ts';
 import { plan } from '../../../../../operator/cluster/plan/plan.ts';
 import {
   brokenPod,
@@ -74,7 +76,7 @@ describe('planWithoutLeader', () => {
   const down = { group: undefined, statefulSet: statefulSet(3, { templateHash: 'hash-0' }) };
 
   it('changes nothing destructive and tells after the grace period', () => {
-    const claims = [claim(0), claim(1, { nodeLost: true }), claim(2, { nodeLost: true })];
+    const claims = [claim(0), claim(1, { lost: true }), claim(2, { lost: true })];
     const lost = observed(3, { group: undefined, claims, spec: spec({ replicas: 1 }) });
     expect(plan(lost).stalled).toBeUndefined();
     const later = plan({ ...lost, facts: facts('noLeader') });
@@ -90,10 +92,13 @@ describe('planWithoutLeader', () => {
   });
 
   it('restarts pods that run only when all answer and nobody has led for long', () => {
-    const stuck = observed(3, { ...down, facts: facts('noLeader') });
-    expect(plan(stuck).action).toEqual({ type: 'applyTemplate' });
-    expect(plan({ ...stuck, facts: facts() }).action).toBeUndefined();
-    const unseen = pod(1, { report: undefined });
-    expect(plan({ ...stuck, pods: [pod(0), unseen, pod(2)] }).action).toBeUndefined();
+    const stuck = observed(3, down);
+    const held = (seen: Observed) => ({ ...seen, facts: facts(...factsSeen(seen)) });
+    expect(plan(held(stuck)).action).toEqual({ type: 'applyTemplate' });
+    expect(plan(stuck).action).toBeUndefined();
+    const unseen = observed(3, { ...down, pods: [pod(0), pod(1, { report: undefined }), pod(2)] });
+    expect(plan(held(unseen)).action).toBeUndefined();
+    // All have been there for a moment only: they may have no leader yet.
+    expect(plan({ ...stuck, facts: facts('noLeader') }).action).toBeUndefined();
   });
 });

@@ -56,7 +56,7 @@ describe('planReplacement', () => {
   it('removes a voter whose node is gone, then gives its pod a new volume, then takes it in', () => {
     const pending = pod(1, { node: undefined, report: undefined });
     const pods = [pod(0), pending, pod(2)];
-    const claims = [claim(0), claim(1, { nodeLost: true }), claim(2)];
+    const claims = [claim(0), claim(1, { lost: true }), claim(2)];
     const gone = observed(3, {
       pods,
       claims,
@@ -76,7 +76,7 @@ describe('planReplacement', () => {
 
   it('keeps the volume of a voter even when its node is gone', () => {
     const pods = [pod(0), pod(1, { node: undefined, report: undefined }), pod(2)];
-    const claims = [claim(0), claim(1, { nodeLost: true }), claim(2)];
+    const claims = [claim(0), claim(1, { lost: true }), claim(2)];
     const next = plan(observed(3, { pods, claims, group: group([0, silent, 2]) }));
     expect(next.action?.type).not.toBe('deleteClaim');
   });

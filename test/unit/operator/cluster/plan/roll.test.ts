@@ -9,6 +9,7 @@ import { plan } from '../../../../../operator/cluster/plan/plan.ts';
 import { statusOf } from '../../../../../operator/cluster/status.ts';
 import {
   brokenPod,
+  emptyReport,
   facts,
   group,
   observed,
@@ -74,6 +75,51 @@ describe('planRoll', () => {
     expect(plan(seen).action).toBeUndefined();
     const overdue = { ...seen, facts: facts(canaryFact(NEW)) };
     expect(plan(overdue).action).toEqual({ type: 'applyTemplate' });
+  });
+});
+
+describe('a group of two that is to be three', () => {
+  // Member 1 was replaced: 0 and 2 vote, 1 waits to be added.
+  const newcomer = (more: object) => pod(1, { report: emptyReport(1), ...more });
+  const few = (more: Partial<Observed>) =>
+    observed(3, {
+      pods: [pod(0), newcomer({ revision: NEW }), pod(2)],
+      group: group([0, 2]),
+      ...more,
+    });
+
+  it('gets its third voter before one of the two restarts', () => {
+    expect(plan(few(applied)).action).toMatchObject({ type: 'changePeers', voters: [0, 1, 2] });
+  });
+
+  it('is not handed a new template meanwhile', () => {
+    const pods = [pod(0), newcomer({}), pod(2)];
+    const old = { pods, statefulSet: statefulSet(3, { templateHash: 'hash-0' }) };
+    expect(plan(few(old)).action).toMatchObject({ type: 'changePeers', voters: [0, 1, 2] });
+  });
+
+  it.each([
+    ['the newcomer cannot run with the old one', { pods: [pod(0), brokenPod(1), pod(2)] }],
+    ['no newcomer has come for long', { facts: facts('fewVoters') }],
+  ])('is handed it all the same when %s', (_, seen) => {
+    const old = { statefulSet: statefulSet(3, { templateHash: 'hash-0' }) };
+    expect(plan(few({ ...old, ...seen })).action).toEqual({ type: 'applyTemplate' });
+  });
+
+  it('has the newcomer prove a template, and takes back what it fails with', () => {
+    const pods = [pod(0), brokenPod(1, { revision: NEW }), pod(2)];
+    const failing = few({ ...applied, pods, status: { lastGoodRevision: 'rev-1' } });
+    expect(factsSeen(failing).has(canaryFact(NEW))).toBe(true);
+    const overdue = plan({ ...failing, facts: facts(canaryFact(NEW)) });
+    expect(overdue.action).toMatchObject({ type: 'rollBack', revision: 'rev-1' });
+  });
+
+  it('does not take a newcomer that is being brought up to date for a failed one', () => {
+    const learners = [{ incarnation: 'disk-1', answers: true }];
+    const learning = few({ ...applied, group: group([0, 2], { learners }) });
+    expect(factsSeen(learning).has(canaryFact(NEW))).toBe(false);
+    const silent = group([0, 2], { learners: [{ incarnation: 'disk-1', answers: false }] });
+    expect(factsSeen({ ...learning, group: silent }).has(canaryFact(NEW))).toBe(true);
   });
 });
 

@@ -42,7 +42,7 @@ describe('growing', () => {
   });
 
   it('leaves a disk alone that the leader is bringing up to date', () => {
-    const seen = { group: group([0, 1], { catchingUp: ['disk-2'] }) };
+    const seen = { group: group([0, 1], { learners: [{ incarnation: 'disk-2', answers: true }] }) };
     expect(plan(observed(3, { ...size(3), ...seen })).action?.type).toBe('changePeers');
   });
 

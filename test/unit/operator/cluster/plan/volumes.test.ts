@@ -108,6 +108,7 @@ describe('the StatefulSet', () => {
     ['a member does not take part', { group: group([0, 1, voter(2, { participating: false })]) }],
     ['a pod ends', { pods: [pod(0), pod(1), pod(2, { deleting: true })] }],
     ['an older template is in force', { status: failed(), templateHash: 'failed' }],
+    ['a volume has not been heard of', { claims: grown.slice(1) }],
     ['a volume still grows', { claims: [sized(0, 5), sized(1, 5), sized(2, 5, 1)] }],
   ])('stays while %s', (_, seen) => {
     const next = plan(observed(3, { ...ready, ...seen }));
