@@ -150,9 +150,11 @@ function stateOf(
   const voter = voterOf(observed, ordinal);
   if (voter?.participating === true) return 'Participating';
   if (pod?.report === undefined) return 'Unreachable';
-  if (!pod.report.joined && voter === undefined) return 'Joining';
-  // Only a leader knows who has been removed.
-  if (voter === undefined) return observed.group === undefined ? 'Lagging' : 'Removed';
+  if (voter === undefined) {
+    if (!pod.report.joined) return 'Joining';
+    // Only a leader knows who has been removed.
+    return observed.group === undefined ? 'Lagging' : 'Removed';
+  }
   return hasLostDisk(voter, pod) ? 'DiskLost' : 'Lagging';
 }
 

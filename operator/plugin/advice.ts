@@ -15,6 +15,7 @@ const FOR_STALLED: Readonly<Record<StalledReason, (observed: Observed) => string
     'bring the nodes and volumes of a majority back; as long as one may come back, delete nothing',
   OperatorConflict: () =>
     'leave one operator for the namespace: kubectl get deploy -A -l app.kubernetes.io/name=atomic-operator',
+  ForeignObject: () => 'delete or rename the object, or give the AtomicCluster another name',
   Refused: () => 'mend what Kubernetes refuses; its words are above',
 };
 
@@ -30,10 +31,10 @@ export function adviceFor(observed: Observed, stalled: string | undefined): read
     ...(spec.hibernate ? [`start the pods: kubectl atomic wake ${name} -n ${namespace}`] : []),
     ...(forStalled === undefined ? [] : [forStalled(observed)]),
     ...observed.pods.flatMap((pod) => podAdvice(observed, pod)),
-    ...observed.claims.flatMap(({ ordinal, bound, nodeLost }) => {
+    ...observed.claims.flatMap(({ ordinal, bound, lost }) => {
       const claim = claimName(name, ordinal);
-      if (nodeLost)
-        return `${claim} is on a node that is gone: bring it back, or wait until the member is replaced`;
+      if (lost)
+        return `${claim} has lost its volume, or the node of it: bring it back, or wait until the member is replaced`;
       return bound
         ? []
         : `see why ${claim} is not bound: kubectl describe pvc ${claim} -n ${namespace}`;

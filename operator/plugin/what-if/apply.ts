@@ -118,7 +118,7 @@ function newClaim({ spec }: Observed, ordinal: number): ClaimView {
   const bytes = quantityBytes(spec.storage.size);
   return {
     ...{ ordinal, uid: `${PLANNED}-${String(ordinal)}`, bound: true, deleting: false },
-    ...{ clusterId: undefined, quarantinedAt: undefined, nodeLost: false, growth: undefined },
+    ...{ clusterId: undefined, quarantinedAt: undefined, lost: false, growth: undefined },
     ...{ requestedBytes: bytes, capacityBytes: bytes },
   };
 }
@@ -161,7 +161,7 @@ function withFirstMember(observed: Observed, clusterId: string): Observed {
   const voter = { ordinal: 0, incarnation: `${PLANNED}-0`, matchIndex: 1, participating: true };
   const group: GroupView = {
     ...{ clusterId, lineage: PLANNED, term: 1, leader: 0, commitIndex: 1, configurationIndex: 1 },
-    ...{ stable: true, fence: observed.fence ?? 0, voters: [voter], catchingUp: [] },
+    ...{ stable: true, fence: observed.fence ?? 0, voters: [voter], learners: [] },
   };
   const status = { ...observed.status, lineage: { id: PLANNED, sequence: 0 } };
   const begun = { ...observed, status, group };
