@@ -167,6 +167,35 @@ module.exports = {
       from: '^operator/',
       allowed: [GENERATED, '^server/version\\.ts$', '^client/index\\.ts$', 'node_modules/'],
     }),
+    layer({
+      name: 'plugin',
+      comment:
+        'The plugin looks with the eyes of the operator and decides by its plan; it runs none.',
+      from: '^operator/plugin/',
+      allowed: [
+        GENERATED,
+        '^client/index\\.ts$',
+        '^operator/(api|resources)/',
+        '^operator/cluster/(action|action-note|evidence|kubernetes-objects|observe|observed|replicas|status)\\.ts$',
+        '^operator/cluster/plan/',
+        '^operator/controller/(api-client|api-error|clock|event-recorder|kubernetes-object)\\.ts$',
+      ],
+      packages: ['@kubernetes/client-node', 'commander', 'zod'],
+    }),
+    {
+      name: 'nobody-imports-the-plugin',
+      comment: 'It runs on the machines of people, not in the cluster.',
+      severity: 'error',
+      from: { pathNot: ['^operator/plugin/', '^test/'] },
+      to: { path: '^operator/plugin/' },
+    },
+    {
+      name: 'what-if-is-pure',
+      comment: 'It plays with values: nothing in it can touch a cluster.',
+      severity: 'error',
+      from: { path: '^operator/plugin/what-if/' },
+      to: { pathNot: ['^operator/plugin/what-if/', '^operator/(api|cluster)/'] },
+    },
     onlyIn('@grpc/grpc-js', [
       '^server/raft/transport/',
       '^server/atomic/service',

@@ -13,6 +13,11 @@ export type ConnectReplica = (address: string, authSecret: () => string) => Repl
 export const connectReplica: ConnectReplica = (address, authSecret) =>
   new ReplicaClient({ address, group: GROUP, authSecret });
 
+/** `host:port` of the server in the pod with this address. */
+export function addressOf(ip: string): string {
+  return `${ip.includes(':') ? `[${ip}]` : ip}:${String(PORTS.grpc)}`;
+}
+
 /** The servers of one cluster by their pods' addresses. Owns the connections. */
 export class Replicas implements Disposable {
   readonly #clients = new Map<string, Replica>();
@@ -45,8 +50,7 @@ export class Replicas implements Disposable {
   at(ip: string): Replica {
     const known = this.#clients.get(ip);
     if (known !== undefined) return known;
-    const address = `${ip.includes(':') ? `[${ip}]` : ip}:${String(PORTS.grpc)}`;
-    const client = this.#connect(address);
+    const client = this.#connect(addressOf(ip));
     this.#clients.set(ip, client);
     return client;
   }

@@ -150,7 +150,11 @@ function stateOf(
   const voter = voterOf(observed, ordinal);
   if (voter?.participating === true) return 'Participating';
   if (pod?.report === undefined) return 'Unreachable';
-  if (voter === undefined) return pod.report.joined ? 'Removed' : 'Joining';
+  if (voter === undefined) {
+    if (!pod.report.joined) return 'Joining';
+    // Only a leader knows who has been removed.
+    return observed.group === undefined ? 'Lagging' : 'Removed';
+  }
   return hasLostDisk(voter, pod) ? 'DiskLost' : 'Lagging';
 }
 

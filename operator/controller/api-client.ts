@@ -254,8 +254,8 @@ export class ApiClient implements KubernetesApi {
   }
 
   /** One request and its JSON answer. @throws ApiError for anything but success. */
-  async request<T>(request: ApiRequest): Promise<T> {
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  async request<T>(request: ApiRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<T> {
+    const signal = AbortSignal.timeout(timeoutMs);
     const text = await textOf(await this.#send(request, signal));
     try {
       return JSON.parse(text) as T;
@@ -272,8 +272,7 @@ export class ApiClient implements KubernetesApi {
       const advice = 'set KUBECONFIG, or run in a pod with a service account';
       throw new ApiError(`no Kubernetes cluster is configured: ${advice}`, { code: 0 });
     }
-    const options: RequestOptions = {};
-    await this.#config.applyToHTTPSOptions(options);
+    const options = await this.#credentials();
     options.agent = this.#keepingAgent(options.agent);
     const url = new URL(cluster.server.replace(/\/$/, '') + request.path);
     for (const [name, value] of Object.entries(request.query ?? {})) {
@@ -284,6 +283,18 @@ export class ApiClient implements KubernetesApi {
     this.#observe(request, code);
     if (code >= 200 && code < 300) return response;
     throw errorOf(response, request, await textOf(response));
+  }
+
+  /** What the configuration says of certificates and tokens; it may run a program to get them. */
+  async #credentials(): Promise<RequestOptions> {
+    const options: RequestOptions = {};
+    try {
+      await this.#config.applyToHTTPSOptions(options);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new ApiError(`the kubeconfig gives no credentials: ${why}`, { code: 0, cause });
+    }
+    return options;
   }
 
   /** The configuration's agent makes a connection for each request, which costs milliseconds. */

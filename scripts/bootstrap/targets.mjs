@@ -9,6 +9,7 @@ const TARGETS = {
   fix: { program: 'node', args: ['scripts/fix.ts'] },
   generate: { program: 'node', args: ['scripts/generate.ts'] },
   build: { program: 'node', args: ['scripts/build.ts'] },
+  'build:plugin': { program: 'node', args: ['scripts/build-plugin.ts'] },
   simulate: { program: 'node', args: ['test/simulation/main.ts'] },
   bench: { program: 'node', args: ['test/bench/main.ts'] },
   'bench:operator': { program: 'node', args: ['--expose-gc', 'test/bench/operator.ts'] },

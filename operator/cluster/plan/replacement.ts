@@ -6,7 +6,7 @@ import { decidesWithout, hasLostDisk, podOf } from './membership.ts';
 import { gate, LOOK_SOON_MS } from './waiting.ts';
 
 /** An empty disk under a voter's name must have been seen this long, and more than once. */
-const PROOF_MS = 30_000;
+export const PROOF_MS = 30_000;
 const PROOF_PASSES = 2;
 
 /**

@@ -31,6 +31,8 @@ export class FakeKubernetes {
   volumesMayGrow = true;
   /** Whether the Prometheus operator is installed. */
   servesServiceMonitors = true;
+  /** Whether our own kind is installed. */
+  servesAtomicClusters = true;
 
   constructor(clock: Clock) {
     const workloads = new FakeWorkloads(this.members);
@@ -61,15 +63,11 @@ export class FakeKubernetes {
   /** What the API server refuses of its own. */
   #refusal(request: FakeRequest): ApiError | undefined {
     const { plural } = request.type;
-    if (plural === types.SERVICE_MONITORS.plural) return this.#unknownKind(request);
+    if (plural === types.SERVICE_MONITORS.plural && !this.servesServiceMonitors)
+      return unknownKind(request);
+    if (plural === ATOMIC_CLUSTER.plural && !this.servesAtomicClusters) return unknownKind(request);
     if (plural === types.CLAIMS.plural) return this.#fixedVolume(request);
     return plural === types.STATEFUL_SETS.plural ? this.#fixedTemplates(request) : undefined;
-  }
-
-  #unknownKind({ verb }: FakeRequest): ApiError | undefined {
-    // For clients one that is not found and one of an unknown kind are the same.
-    if (this.servesServiceMonitors || verb === 'get') return undefined;
-    return new ApiError('page not found', { code: 404, reason: 'NotFound' });
   }
 
   #fixedVolume({ body }: FakeRequest): ApiError | undefined {
@@ -99,4 +97,10 @@ export class FakeKubernetes {
       return holds('Ready', 'True') && holds('Reconciling', 'False');
     }).length;
   }
+}
+
+function unknownKind({ verb }: FakeRequest): ApiError | undefined {
+  // For clients one that is not found and one of an unknown kind are the same.
+  if (verb === 'get') return undefined;
+  return new ApiError('page not found', { code: 404, reason: 'NotFound' });
 }
