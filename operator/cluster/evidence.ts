@@ -1,5 +1,12 @@
 import type { ClaimView, Fact, Observed, PodView, VoterView } from './observed.ts';
-import { hasLostDisk, learnerOf, needsVotersFirst, podOf, voterOf } from './plan/membership.ts';
+import {
+  hasLostDisk,
+  learnerOf,
+  needsVotersFirst,
+  podOf,
+  quorumOf,
+  voterOf,
+} from './plan/membership.ts';
 
 /** Whoever has not looked for this long cannot say that a fact has held meanwhile. */
 const GAP_MAX_MS = 15_000;
@@ -60,12 +67,15 @@ function groupFacts(observed: Observed): readonly string[] {
   ];
 }
 
-/** Whoever could lead answers: a leader would have been seen. */
+/** All pods that have a node answer, and they are a quorum: a leader would have been seen. */
 function areAllThere({ pods, statefulSet }: Observed): boolean {
   const answer = pods.every(
     ({ report, node, deleting }) => !deleting && (report !== undefined || node === undefined),
   );
-  return answer && pods.length >= (statefulSet?.replicas ?? Infinity);
+  const reports = pods.flatMap(({ report }) => report ?? []);
+  const voters = Math.max(0, ...reports.map((report) => report.voters.length));
+  const isQuorum = reports.length >= quorumOf(voters);
+  return answer && isQuorum && pods.length >= (statefulSet?.replicas ?? Infinity);
 }
 
 function voterFacts(observed: Observed): readonly string[] {
@@ -102,10 +112,13 @@ function rollFacts(observed: Observed): readonly string[] {
     (pod) =>
       pod.revision === revision && (areAllHeard || voterOf(observed, pod.ordinal) !== undefined),
   );
+  // Newcomers join together: one that runs waits for one that does not, and cannot be blamed.
+  const someWait = updated.some(({ report }) => report === undefined);
   const works = (pod: PodView): boolean => {
     if (group === undefined) return pod.report !== undefined;
     const voter = voterOf(observed, pod.ordinal);
-    return voter?.participating ?? learnerOf(observed, pod)?.answers ?? false;
+    const waits = someWait && pod.report?.joined === false;
+    return voter?.participating ?? learnerOf(observed, pod)?.answers ?? waits;
   };
   return updated.length > 0 && !updated.some(works) ? [canaryFact(revision)] : [];
 }

@@ -81,7 +81,7 @@ export class ClusterReconciler {
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
-    this.#rollSlots = new RollSlots(options.maxConcurrentRolls);
+    this.#rollSlots = new RollSlots(options.maxConcurrentRolls, plan);
   }
 
   /** One pass over the cluster with the key `namespace/name`. */
@@ -125,7 +125,7 @@ export class ClusterReconciler {
     memory.secret.doubt(observation.pods.some(({ report }) => report === undefined));
     const facts = memory.facts.note(factsSeen(observation), clock.now());
     const observed = { ...observation, facts };
-    let next = this.#rollSlots.admit(keyText(cluster.metadata), observed, plan(observed));
+    let next = this.#rollSlots.plan(keyText(cluster.metadata), observed);
     context.signal.throwIfAborted();
     if (!observed.deleting && !observed.spec.paused) {
       await maintain(observed, { api, stores, objects, owner, attempts });

@@ -1,9 +1,6 @@
-import type { OperationType, Plan } from './action.ts';
+import type { Plan } from './action.ts';
 import type { Observed } from './observed.ts';
 import { LOOK_IDLE_MS } from './plan/waiting.ts';
-
-/** A roll is not over during these: a pod of it has yet to come back. */
-const ROLLING: readonly OperationType[] = ['Roll', 'RollBack', 'Repair'];
 
 /**
  * Lets only some clusters at once be rolled for no other reason than that a new operator makes
@@ -11,24 +8,24 @@ const ROLLING: readonly OperationType[] = ['Roll', 'RollBack', 'Repair'];
  */
 export class RollSlots {
   readonly #max: number;
+  readonly #plan: (observed: Observed) => Plan;
   readonly #holders = new Set<string>();
-  /** Clusters whose template differed when they were first looked at. */
-  readonly #inherited = new Map<string, boolean>();
+  /** The template that each cluster already lacked when it was first looked at, if it did. */
+  readonly #inherited = new Map<string, string | undefined>();
 
-  constructor(max: number) {
+  constructor(max: number, plan: (observed: Observed) => Plan) {
     this.#max = max;
+    this.#plan = plan;
   }
 
-  /** `next` as it is, or nothing to do when the cluster with this key must wait for its turn. */
-  admit(key: string, observed: Observed, next: Plan): Plan {
+  /** The plan for the cluster with this key; while it waits for its turn, without the new template. */
+  plan(key: string, observed: Observed): Plan {
     const isInherited = this.#isInherited(key, observed);
-    const isOver = next.operation === undefined || !ROLLING.includes(next.operation.type);
-    if (isOver) this.#holders.delete(key);
+    const next = this.#plan(observed);
+    if (isOver(observed, next)) this.#holders.delete(key);
     const begins = next.operation?.type === 'Roll' && next.action?.type === 'applyTemplate';
     if (!begins || !isInherited) return next;
-    if (!this.#holders.has(key) && this.#holders.size >= this.#max) {
-      return { requeueAfterMs: LOOK_IDLE_MS };
-    }
+    if (!this.#holders.has(key) && this.#holders.size >= this.#max) return this.#without(observed);
     this.#holders.add(key);
     return next;
   }
@@ -38,13 +35,38 @@ export class RollSlots {
     this.#inherited.delete(key);
   }
 
-  #isInherited(key: string, { statefulSet, templateHash, status }: Observed): boolean {
-    const differs =
+  /** Everything else goes on, but for what would bring the template along. */
+  #without(observed: Observed): Plan {
+    const templateHash = observed.statefulSet?.templateHash ?? observed.templateHash;
+    const next = this.#plan({ ...observed, templateHash });
+    return next.action?.type === 'orphanPods' ? { requeueAfterMs: LOOK_IDLE_MS } : next;
+  }
+
+  #isInherited(key: string, observed: Observed): boolean {
+    const { statefulSet, templateHash, status } = observed;
+    const lacks =
       statefulSet !== undefined &&
       statefulSet.templateHash !== templateHash &&
       status.failedTemplate !== templateHash;
-    const inherited = differs && (this.#inherited.get(key) ?? true);
-    this.#inherited.set(key, inherited);
-    return inherited;
+    if (!this.#inherited.has(key)) {
+      this.#inherited.set(key, lacks ? templateHash : undefined);
+      // In the middle of a roll that another operator has begun.
+      if (!lacks && isRolling(observed)) this.#holders.add(key);
+    }
+    return lacks && this.#inherited.get(key) === templateHash;
   }
+}
+
+/** All members run the newest template and take part, or it is a person's turn. */
+function isOver(observed: Observed, { stalled }: Plan): boolean {
+  const { group, spec, deleting } = observed;
+  if (stalled !== undefined || spec.paused || spec.hibernate || deleting) return true;
+  const isWhole = group?.voters.every(({ participating }) => participating) === true;
+  return isWhole && !isRolling(observed);
+}
+
+/** Until the StatefulSet controller has seen the template nobody knows which pods have it. */
+function isRolling({ statefulSet, templateHash, pods }: Observed): boolean {
+  if (statefulSet?.templateHash !== templateHash) return false;
+  return pods.some(({ revision }) => revision !== statefulSet.updateRevision);
 }

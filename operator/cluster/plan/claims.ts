@@ -11,7 +11,9 @@ import { LOOK_SOON_MS } from './waiting.ts';
 export function planClaims(observed: Observed): Plan | undefined {
   const { claims, group, statefulSet } = observed;
   if (group === undefined || statefulSet === undefined) return undefined;
-  for (const claim of claims) {
+  // A volume of another cluster is not ours to mark, still less to delete.
+  const ours = claims.filter(({ clusterId = group.clusterId }) => clusterId === group.clusterId);
+  for (const claim of ours) {
     const action = actionFor(observed, claim, statefulSet.replicas);
     if (action !== undefined) return { action, requeueAfterMs: LOOK_SOON_MS };
   }

@@ -97,7 +97,13 @@ function planTemplate(
     // It may still have a template that was taken back.
     const odd = missing
       .map(({ ordinal }) => podOf(observed, ordinal))
-      .find((pod) => pod !== undefined && !pod.deleting && pod.revision !== updateRevision);
+      .find(
+        (pod) =>
+          pod !== undefined &&
+          !pod.deleting &&
+          pod.revision !== updateRevision &&
+          isIdle(observed, group, pod.ordinal),
+      );
     const isOurs = updateRevision !== undefined && spec.updateStrategy.type !== 'OnDelete';
     if (odd !== undefined && isOurs) return planRestart(observed, odd, 'deletePod');
     const names = missing.map(({ ordinal }) => `${observed.name}-${String(ordinal)}`).join(', ');
@@ -127,9 +133,7 @@ function planNextPod(
   },
 ): Plan | undefined {
   const { outdated, revision } = roll;
-  const takesPart = ({ ordinal }: PodView): boolean =>
-    voterOf(observed, ordinal)?.participating ?? false;
-  const idle = outdated.find((pod) => !takesPart(pod));
+  const idle = outdated.find(({ ordinal }) => isIdle(observed, group, ordinal));
   if (idle !== undefined) return planRestart(observed, idle, 'deletePod');
   // Newcomers have the new template by now: they are the first to prove it.
   if (needsVotersFirst(observed)) return undefined;
@@ -147,6 +151,13 @@ function planNextPod(
     return gate('Roll', `${name} is needed for the quorum: waiting for another member`);
   }
   return planRestart(observed, next, voters >= SPARE_VOTERS_MIN ? 'evictPod' : 'deletePod');
+}
+
+/** It takes no part, and others have a quorum: whoever lags may still be needed for that. */
+function isIdle(observed: Observed, group: GroupView, ordinal: number): boolean {
+  const voter = voterOf(observed, ordinal);
+  if (voter === undefined) return true;
+  return !voter.participating && decidesWithout(group, [ordinal], group.voters.length);
 }
 
 /** All pods that have the new template, and all that are being restarted, must take part first. */

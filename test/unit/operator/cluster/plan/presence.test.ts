@@ -98,6 +98,9 @@ describe('planWithoutLeader', () => {
     expect(plan(stuck).action).toBeUndefined();
     const unseen = observed(3, { ...down, pods: [pod(0), pod(1, { report: undefined }), pod(2)] });
     expect(plan(held(unseen)).action).toBeUndefined();
+    const gone = { node: undefined, report: undefined };
+    const few = observed(3, { ...down, pods: [pod(0), pod(1, gone), pod(2, gone)] });
+    expect(plan(held(few)).action).toBeUndefined();
     // All have been there for a moment only: they may have no leader yet.
     expect(plan({ ...stuck, facts: facts('noLeader') }).action).toBeUndefined();
   });

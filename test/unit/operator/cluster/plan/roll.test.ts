@@ -15,6 +15,7 @@ import {
   observed,
   pod,
   report,
+  spec,
   statefulSet,
   voter,
 } from '../../../../support/operator/observed.ts';
@@ -68,6 +69,18 @@ describe('planRoll', () => {
     expect(next.action).toEqual({ type: 'deletePod', ordinal: 1, uid: 'pod-1' });
   });
 
+  it.each([
+    ['the template is out', applied],
+    [
+      'the template is to be handed out',
+      { statefulSet: statefulSet(2, { templateHash: 'hash-0', updateRevision: NEW }) },
+    ],
+  ])('does not restart one that lags and is needed for the quorum when %s', (_, set) => {
+    const lagging = group([0, silent(1)]);
+    const two = observed(2, { ...set, group: lagging, spec: spec({ replicas: 2 }) });
+    expect(plan(two).action).toBeUndefined();
+  });
+
   it('takes a newer template when the one before has never worked', () => {
     const pods = [pod(0), pod(1), isNew(2)];
     const newer = statefulSet(3, { updateRevision: NEW, templateHash: 'hash-0' });
@@ -112,6 +125,15 @@ describe('a group of two that is to be three', () => {
     expect(factsSeen(failing).has(canaryFact(NEW))).toBe(true);
     const overdue = plan({ ...failing, facts: facts(canaryFact(NEW)) });
     expect(overdue.action).toMatchObject({ type: 'rollBack', revision: 'rev-1' });
+  });
+
+  it('does not blame a template for a newcomer that waits for one that cannot run', () => {
+    const waits = newcomer({ revision: NEW });
+    const pods = [pod(0), waits, brokenPod(2, { revision: NEW, node: undefined })];
+    const growing = few({ ...applied, pods, group: group([0]) });
+    expect(factsSeen(growing).has(canaryFact(NEW))).toBe(false);
+    const alone = few({ ...applied, pods: [pod(0), waits, pod(2)] });
+    expect(factsSeen(alone).has(canaryFact(NEW))).toBe(true);
   });
 
   it('does not take a newcomer that is being brought up to date for a failed one', () => {

@@ -99,6 +99,15 @@ describe('a gap among the members', () => {
 });
 
 describe('volumes', () => {
+  it.each([undefined, '2029-01-01T00:00:00Z'])(
+    'of another cluster is left alone, marked or not (%s)',
+    (quarantinedAt) => {
+      const foreign = claim(3, { clusterId: 'other', quarantinedAt });
+      const seen = observed(3, { claims: [claim(0), claim(1), claim(2), foreign] });
+      expect(plan(seen).action).toBeUndefined();
+    },
+  );
+
   const spare = (quarantinedAt: string | undefined) =>
     observed(3, { claims: [claim(0), claim(1), claim(2), claim(3, { quarantinedAt })] });
 
