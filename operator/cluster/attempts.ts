@@ -1,6 +1,7 @@
 import { ApiError } from '../controller/api-error.ts';
 import type { Plan } from './action.ts';
 import { ForeignObject, LeavingObject } from './ownership.ts';
+import { LOOK_LATER_MS } from './plan/waiting.ts';
 
 /** What could not be written is tried again after this long. */
 export const AGAIN_MS = 10_000;
@@ -9,7 +10,8 @@ const PASSING = [409, 429, 503, 504];
 
 /** Why an object is not as it should be. */
 export type Trouble = {
-  readonly reason: 'ForeignObject' | 'Refused' | 'Leaving';
+  /** Leaving and Passing: nobody has to do anything. */
+  readonly reason: 'ForeignObject' | 'Refused' | 'Leaving' | 'Passing';
   readonly message: string;
   /** Monotonic milliseconds. */
   readonly againAtMs: number;
@@ -37,14 +39,16 @@ export class Attempts {
     return this.#troubles;
   }
 
-  /** Those that the last pass did not have. */
+  /** Those for a person that the last pass did not have. */
   get news(): readonly Trouble[] {
     return [...this.#troubles]
-      .filter(([what, { reason }]) => this.#before.get(what)?.reason !== reason)
+      .filter(([what, { reason }]) => {
+        return isForPerson(reason) && this.#before.get(what)?.reason !== reason;
+      })
       .map(([, trouble]) => trouble);
   }
 
-  /** @throws what is no refusal: conflicts, and that the API server is not there. */
+  /** @throws that the API server is not there, and what is no answer of it. */
   async write(what: string, write: () => Promise<unknown>): Promise<void> {
     const known = this.#before.get(what);
     if (known !== undefined && this.#nowMs < known.againAtMs) {
@@ -58,12 +62,12 @@ export class Attempts {
     }
   }
 
-  /** Notes a failure. @throws the error, unless it is a refusal. */
+  /** Notes a failure. @throws the error, unless it is an answer of the API server. */
   failed(what: string, error: unknown): void {
     const reason = reasonOf(error);
     if (reason === undefined || !(error instanceof Error)) throw error;
-    // What is about to go is heard of when it is gone.
-    const againAtMs = reason === 'Leaving' ? this.#nowMs : this.#nowMs + AGAIN_MS;
+    // What is about to go is heard of when it is gone; what passes may have passed in the next pass.
+    const againAtMs = isForPerson(reason) ? this.#nowMs + AGAIN_MS : this.#nowMs;
     this.#troubles.set(what, { reason, message: error.message, againAtMs });
   }
 }
@@ -71,19 +75,26 @@ export class Attempts {
 function reasonOf(error: unknown): Trouble['reason'] | undefined {
   if (error instanceof ForeignObject) return 'ForeignObject';
   if (error instanceof LeavingObject) return 'Leaving';
-  const isRefusal = error instanceof ApiError && error.code !== 0 && !PASSING.includes(error.code);
-  return isRefusal ? 'Refused' : undefined;
+  if (!(error instanceof ApiError) || error.code === 0) return undefined;
+  return PASSING.includes(error.code) ? 'Passing' : 'Refused';
+}
+
+function isForPerson(reason: Trouble['reason']): reason is 'ForeignObject' | 'Refused' {
+  return reason === 'ForeignObject' || reason === 'Refused';
 }
 
 /** The plan, which says too what could not be written. */
 export function withTroubles(plan: Plan, troubles: Troubles): Plan {
   const known = [...troubles.values()];
-  const leaving = known.find(({ reason }) => reason === 'Leaving');
-  const bad = known.filter(({ reason }) => reason !== 'Leaving');
+  const waiting = known.find(({ reason }) => !isForPerson(reason));
+  const bad = known.flatMap(({ reason, message }) =>
+    isForPerson(reason) ? [{ reason, message }] : [],
+  );
   const [first] = [...bad.filter(({ reason }) => reason === 'ForeignObject'), ...bad];
-  const operation = leaving && ({ type: 'Repair', message: leaving.message } as const);
-  const told = { ...(operation && { operation }), ...plan };
-  if (first === undefined || first.reason === 'Leaving' || plan.stalled !== undefined) return told;
+  const operation = waiting && ({ type: 'Repair', message: waiting.message } as const);
+  const requeueAfterMs = Math.min(plan.requeueAfterMs, waiting ? LOOK_LATER_MS : Infinity);
+  const told = { ...(operation && { operation }), ...plan, requeueAfterMs };
+  if (first === undefined || plan.stalled !== undefined) return told;
   const more = bad.length > 1 ? ` (and ${String(bad.length - 1)} more)` : '';
   return { ...told, stalled: { reason: first.reason, message: `${first.message}${more}` } };
 }

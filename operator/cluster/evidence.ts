@@ -6,6 +6,7 @@ import {
   podOf,
   quorumOf,
   voterOf,
+  votersNeededFirst,
 } from './plan/membership.ts';
 
 /** Whoever has not looked for this long cannot say that a fact has held meanwhile. */
@@ -59,12 +60,22 @@ function groupFacts(observed: Observed): readonly string[] {
   const { group, fence, spec } = observed;
   if (group === undefined) {
     if (spec.hibernate) return [];
-    return ['noLeader', ...(areAllThere(observed) ? ['noLeaderOfAll'] : [])];
+    return [
+      'noLeader',
+      ...(areAllThere(observed) ? ['noLeaderOfAll'] : []),
+      ...fewVoters(observed),
+    ];
   }
   return [
     ...(fence !== undefined && group.fence > fence ? ['fenceLost'] : []),
-    ...(needsVotersFirst({ group, spec }) ? ['fewVoters'] : []),
+    ...fewVoters(observed),
   ];
+}
+
+/** A moment without a leader does not make more of them. */
+function fewVoters({ group, status, spec }: Observed): readonly string[] {
+  const voters = group?.voters.length ?? status.voters ?? Infinity;
+  return voters < votersNeededFirst(spec) ? ['fewVoters'] : [];
 }
 
 /** All pods that have a node answer, and they are a quorum: a leader would have been seen. */

@@ -10,7 +10,14 @@ import type { Attempts } from './attempts.ts';
 import type { ClusterStores } from './cluster-stores.ts';
 import type { ClusterObjects } from './kubernetes-objects.ts';
 import type { Observed } from './observed.ts';
-import { isControlledBy, isKept, keepObject, takeOver, type OwnerTools } from './ownership.ts';
+import {
+  controllerOf,
+  isControlledBy,
+  isKept,
+  keepObject,
+  takeOver,
+  type OwnerTools,
+} from './ownership.ts';
 import { wantedObjects, wantedPodLabels, type WantedObject } from './upkeep.ts';
 
 export type MaintenanceTools = OwnerTools & {
@@ -25,7 +32,7 @@ export type MaintenanceTools = OwnerTools & {
  * budget, labels of pods, marks and owners of volumes. Writes only what differs, and one whatever
  * becomes of another.
  *
- * @throws ApiError for a conflict, and when the API server is not there.
+ * @throws ApiError when the API server is not there.
  */
 export async function maintain(observed: Observed, tools: MaintenanceTools): Promise<void> {
   const wanted = wantedObjects(observed, tools.owner);
@@ -64,8 +71,9 @@ async function removeUnwanted(
     const isWanted = wanted.some(
       (one) => one.type === type && one.object.metadata.name === object.metadata.name,
     );
-    if (isWanted || !isControlledBy(object, owner.uid)) continue;
-    const { uid = '' } = object.metadata;
+    const { uid = '', deletionTimestamp } = object.metadata;
+    const ends = deletionTimestamp !== undefined;
+    if (isWanted || ends || !isControlledBy(object, owner.uid)) continue;
     await attempts.write(nameOf(type, object), () =>
       api.delete(type, object.metadata, { preconditions: { uid } }),
     );
@@ -107,6 +115,8 @@ async function markClaims(
     const key = { namespace, name: claimName(name, ordinal) };
     const live = objects.claims.find(({ metadata }) => metadata.name === key.name);
     const isOwned = isControlledBy(live, owner.uid);
+    // It goes with a former cluster, or is somebody else's.
+    if (!isOwned && live !== undefined && controllerOf(live) !== undefined) continue;
     const marks = noted === undefined && clusterId !== undefined;
     // What nobody has marked yet may be anybody's.
     if (!marks && (noted === undefined || isOwned === owned)) continue;

@@ -4,7 +4,7 @@
  */
 export function replacement(wanted: unknown, live: unknown): unknown {
   if (!isMap(wanted) || !isMap(live)) return wanted;
-  const surplus = Object.keys(live).filter((name) => !(name in wanted));
+  const surplus = Object.keys(live).filter((name) => !Object.hasOwn(wanted, name));
   return {
     ...Object.fromEntries(surplus.map((name) => [name, null])),
     ...Object.fromEntries(

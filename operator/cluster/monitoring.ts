@@ -14,12 +14,17 @@ import {
 /** What is not watched is looked at so often: the kind may be served by then, the object gone. */
 const LOOK_AGAIN_MS = 300_000;
 
+/** What nobody wants and could not be removed yet. */
+const LEFT = 'none';
+
 /** What became of the ServiceMonitor when it was last looked at. */
 export type MonitorMemory = {
   readonly wanted: string;
   readonly monitored: Monitored | undefined;
   readonly lookAgainMs: number;
 };
+
+const GONE: MonitorMemory = { wanted: '', monitored: undefined, lookAgainMs: 0 };
 
 /**
  * Makes the ServiceMonitor that the spec asks for, or removes it. A cluster that does not know the
@@ -31,19 +36,30 @@ export async function keepServiceMonitor(
   tools: OwnerTools & { readonly attempts: Attempts; readonly nowMs: number },
 ): Promise<MonitorMemory> {
   const { monitoring } = observed.spec;
-  const { owner, attempts, nowMs } = tools;
+  const { owner, nowMs } = tools;
   const isWanted = monitoring.serviceMonitor === 'Enabled';
   const object = serviceMonitor(observed, owner);
   const wanted = isWanted ? JSON.stringify(object) : '';
   if (known?.wanted === wanted && (!isWanted || nowMs < known.lookAgainMs)) return known;
   if (!isWanted) {
-    if (known?.monitored?.reason === 'Made' || wasMade(observed))
-      await attempts.write(`ServiceMonitor ${observed.name}`, () => remove(observed, tools));
-    return { wanted, monitored: undefined, lookAgainMs: nowMs };
+    const mayExist = known?.monitored?.reason === 'Made' || wasMade(observed);
+    return mayExist ? withoutMonitor(observed, tools) : GONE;
   }
   const monitored = await make(object, tools);
   const lookAgainMs = monitored === undefined ? nowMs : nowMs + LOOK_AGAIN_MS;
   return { wanted, monitored, lookAgainMs };
+}
+
+/** What could not be removed is still remembered, and tried again. */
+async function withoutMonitor(
+  observed: Observed,
+  tools: OwnerTools & { readonly attempts: Attempts; readonly nowMs: number },
+): Promise<MonitorMemory> {
+  const { attempts, nowMs: lookAgainMs } = tools;
+  const what = `ServiceMonitor ${observed.name}`;
+  await attempts.write(what, () => remove(observed, tools));
+  const monitored = { reason: 'Made', message: '' } as const;
+  return attempts.troubles.has(what) ? { wanted: LEFT, monitored, lookAgainMs } : GONE;
 }
 
 /** Undefined while that of a former cluster is about to go. */

@@ -23,14 +23,22 @@ export type OwnerTools = { readonly api: KubernetesApi; readonly owner: OwnerRef
 export type Standing = 'ours' | 'adoptable' | 'leaving' | 'foreign';
 
 export function standingOf(object: KubernetesObject, owner: OwnerReference): Standing {
-  const { deletionTimestamp, ownerReferences } = object.metadata;
-  if (deletionTimestamp !== undefined) return 'leaving';
-  const controller = ownerReferences?.find((one) => one.controller === true);
+  if (object.metadata.deletionTimestamp !== undefined || isOfFormer(object, owner))
+    return 'leaving';
+  const controller = controllerOf(object);
   if (controller === undefined) return hasLabels(object, owner.name) ? 'adoptable' : 'foreign';
-  if (controller.uid === owner.uid) return 'ours';
-  // Kubernetes has yet to collect what a former cluster of this name has left.
-  const isFormer = controller.kind === owner.kind && controller.name === owner.name;
-  return isFormer ? 'leaving' : 'foreign';
+  return controller.uid === owner.uid ? 'ours' : 'foreign';
+}
+
+/** Kubernetes has yet to collect what a deleted cluster of this name has left. */
+export function isOfFormer(object: KubernetesObject, owner: OwnerReference): boolean {
+  const controller = controllerOf(object);
+  if (controller === undefined || controller.uid === owner.uid) return false;
+  return controller.kind === owner.kind && controller.name === owner.name;
+}
+
+export function controllerOf({ metadata }: KubernetesObject): OwnerReference | undefined {
+  return metadata.ownerReferences?.find((one) => one.controller === true);
 }
 
 export function isControlledBy(object: KubernetesObject | undefined, uid: string): boolean {

@@ -9,6 +9,7 @@ import { apiVersionOf, keyText, type OwnerReference } from '../controller/kubern
 import { timestamp } from '../controller/kubernetes-time.ts';
 import { mergeConditions, writeStatus, type NewCondition } from '../controller/status-writer.ts';
 import { authSecretName, OPERATOR } from '../resources/names.ts';
+import { STATEFUL_SETS } from '../resources/resource-types.ts';
 import type { Action, Plan } from './action.ts';
 import { AGAIN_MS, Attempts, withTroubles, type Troubles } from './attempts.ts';
 import { AuthSecret } from './auth-secret.ts';
@@ -21,7 +22,7 @@ import type { AtomicClusterObject, ClusterObjects } from './kubernetes-objects.t
 import { maintain } from './maintain.ts';
 import { keepServiceMonitor, type MonitorMemory } from './monitoring.ts';
 import { observe, type Observation } from './observe.ts';
-import { ForeignObject } from './ownership.ts';
+import { controllerOf, ForeignObject, isOfFormer, LeavingObject } from './ownership.ts';
 import type { Observed } from './observed.ts';
 import { plan } from './plan/plan.ts';
 import { Replicas, type ConnectReplica } from './replicas.ts';
@@ -109,9 +110,15 @@ export class ClusterReconciler {
     context: ReconcileContext,
   ): Promise<ReconcileResult> {
     const { api, stores, clock } = this.#options;
-    const objects = stores.objectsOf(cluster);
+    const objects = withoutFormerPods(stores.objectsOf(cluster));
     const attempts = new Attempts(memory.troubles, clock.now());
     const owner = ownerOf(cluster);
+    const { statefulSet } = objects;
+    // Nothing of a deleted cluster may pass to the one that has its name now, but what is left to stay.
+    if (statefulSet !== undefined && isOfFormer(statefulSet, owner)) {
+      await this.#tellUnknown(cluster, new LeavingObject(STATEFUL_SETS, statefulSet));
+      return { requeueAfterMs: RETRY_MS };
+    }
     const pass = { memory, objects, owner, context, attempts };
     await this.#readSecret(pass);
     const observation = await observe(objects, {
@@ -141,7 +148,6 @@ export class ClusterReconciler {
   /** What could not be written is told: in the status, and once by an event. */
   #tellTroubles(next: Plan, { memory, objects, attempts }: Pass): Plan {
     for (const { reason, message: note } of attempts.news) {
-      if (reason === 'Leaving') continue;
       const name = reason === 'Refused' ? 'ObjectRefused' : reason;
       const about = { type: 'Warning', reason: name, action: 'KeepObject' } as const;
       this.#record(objects.cluster, { ...about, note });
@@ -311,6 +317,15 @@ export class ClusterReconciler {
     this.#memories.delete(key);
     this.#rollSlots.forget(key);
   }
+}
+
+/** Without its StatefulSet a pod that still has one for its controller ends by itself. */
+function withoutFormerPods(objects: ClusterObjects): ClusterObjects {
+  const { cluster, statefulSet, pods } = objects;
+  const isNew = statefulSet === undefined && cluster.status?.clusterID === undefined;
+  return isNew
+    ? { ...objects, pods: pods.filter((pod) => controllerOf(pod) === undefined) }
+    : objects;
 }
 
 function ownerOf({ metadata }: AtomicClusterObject): OwnerReference {

@@ -43,13 +43,15 @@ export class RollSlots {
   }
 
   #isInherited(key: string, observed: Observed): boolean {
-    const { statefulSet, templateHash, status } = observed;
+    const { statefulSet, templateHash, status, generation } = observed;
+    // What no operator has acted on yet is a person's change.
+    const wasTold = status.observedGeneration === generation;
     const lacks =
       statefulSet !== undefined &&
       statefulSet.templateHash !== templateHash &&
       status.failedTemplate !== templateHash;
     if (!this.#inherited.has(key)) {
-      this.#inherited.set(key, lacks ? templateHash : undefined);
+      this.#inherited.set(key, lacks && wasTold ? templateHash : undefined);
       // In the middle of a roll that another operator has begun.
       if (!lacks && isRolling(observed)) this.#holders.add(key);
     }

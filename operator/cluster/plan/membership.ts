@@ -52,8 +52,11 @@ export function learnerOf({ group }: Observed, { report }: PodView): LearnerView
 
 /** No voter can be spared, and more of them are asked for: the others come first. */
 export function needsVotersFirst({ group, spec }: Pick<Observed, 'group' | 'spec'>): boolean {
-  const voters = group?.voters.length ?? Infinity;
-  return voters < Math.min(SPARE_VOTERS_MIN, spec.replicas);
+  return group !== undefined && group.voters.length < votersNeededFirst(spec);
+}
+
+export function votersNeededFirst({ replicas }: Observed['spec']): number {
+  return Math.min(SPARE_VOTERS_MIN, replicas);
 }
 
 /** A pod's server answers from a disk that the group does not know as its voter's. */

@@ -15,6 +15,7 @@ import {
   NETWORK_POLICIES,
   PODS,
   SECRETS,
+  CLAIMS,
   SERVICE_ACCOUNTS,
   SERVICE_MONITORS,
   SERVICES,
@@ -308,4 +309,41 @@ describe('what a deleted cluster left behind', () => {
     kubernetes.api.remove(SERVICES, CLUSTER);
     await settle();
   });
+
+  function ownedBy(owner: string | undefined) {
+    return [STATEFUL_SETS, CLAIMS, SERVICES, SERVICE_ACCOUNTS].flatMap((type) =>
+      kubernetes.api
+        .peekAll(type)
+        .filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === owner))
+        .map((object) => ({ type, object })),
+    );
+  }
+
+  it.each(['Retain', 'Delete'] as const)(
+    'is not taken over before Kubernetes has collected it (%s)',
+    async (whenDeleted) => {
+      start();
+      kubernetes.applyClusters(1, { storage: { retention: { whenDeleted } } });
+      await settle();
+      const former = ownedBy(kubernetes.cluster(0)?.metadata.uid);
+      kubernetes.api.remove(ATOMIC_CLUSTER, CLUSTER, 'Orphan');
+      // As if the garbage collector had not come yet.
+      for (const { type, object } of former) {
+        const { ownerReferences = [] } = object.metadata;
+        const live = kubernetes.api.peek(type, object.metadata) ?? object;
+        kubernetes.api.put(type, { ...live, metadata: { ...live.metadata, ownerReferences } });
+      }
+      const { length } = kubernetes.api.writes;
+      kubernetes.applyClusters(1, { replicas: 1, raft: { electionTimeout: '3s' } });
+      await clock.advance(5 * SECOND_MS);
+      const written = kubernetes.api.writes.slice(length).map(({ type }) => type.kind);
+      expect(new Set(written)).toEqual(new Set(['AtomicCluster']));
+      const { clusterID, lineage } = kubernetes.cluster(0)?.status ?? {};
+      expect({ clusterID, lineage }).toEqual({});
+      expect(condition('Ready')?.message).toContain('a former StatefulSet demo/c0');
+      for (const { type, object } of former) kubernetes.api.remove(type, object.metadata);
+      await clock.advance(MINUTE_MS);
+      expect(condition('Ready')?.message).not.toContain('a former StatefulSet');
+    },
+  );
 });

@@ -16,7 +16,9 @@ import {
 
 const NEW = 'rev-2';
 /** As the operator before this one has left it. */
-const inherited = observed(3, { statefulSet: statefulSet(3, { templateHash: 'hash-0' }) });
+const lacking = { statefulSet: statefulSet(3, { templateHash: 'hash-0' }) };
+const told = { clusterID: 'cluster', lineage: { id: 'lineage', sequence: 0 } };
+const inherited = observed(3, { ...lacking, status: { ...told, observedGeneration: 1 } });
 const rolling = observed(3, { statefulSet: statefulSet(3, { updateRevision: NEW }) });
 const whole = observed(3, {
   statefulSet: statefulSet(3, { updateRevision: NEW }),
@@ -77,12 +79,12 @@ describe('clusters for which a new operator makes other pods', () => {
   it('are scaled and healed while they wait', () => {
     admitted('a', inherited);
     const short = observed(3, {
-      statefulSet: inherited.statefulSet,
+      ...inherited,
       spec: spec({ replicas: 4 }),
       group: group([0, 1, 2]),
     });
     expect(admitted('b', short)).toEqual({ type: 'setReplicas', replicas: 4 });
-    const grown = observed(3, { ...short, spec: spec({ storage: { size: '5Gi' } }) });
+    const grown = observed(3, { ...inherited, spec: spec({ storage: { size: '5Gi' } }) });
     expect(admitted('c', grown)?.type).toBe('growClaim');
   });
 
@@ -90,7 +92,7 @@ describe('clusters for which a new operator makes other pods', () => {
     admitted('a', inherited);
     const large = [0, 1, 2].map((at) => claim(at, { requestedBytes: 5e9, capacityBytes: 5e9 }));
     const grown = observed(3, {
-      statefulSet: inherited.statefulSet,
+      ...inherited,
       claims: large,
       spec: spec({ storage: { size: '4Gi' } }),
     });
@@ -115,6 +117,12 @@ describe('a change that a person makes', () => {
     admitted('a', inherited);
     expect(admitted('b', observed(3))).toBeUndefined();
     expect(admitted('b', observed(3, { templateHash: 'hash-2' }))?.type).toBe('applyTemplate');
+  });
+
+  it('does not wait when it was made while no operator ran', () => {
+    admitted('a', inherited);
+    const changed = observed(3, { ...inherited, generation: 2 });
+    expect(admitted('b', changed)?.type).toBe('applyTemplate');
   });
 
   it('does not wait either when the cluster waited before', () => {

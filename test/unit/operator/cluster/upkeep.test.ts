@@ -5,8 +5,10 @@ import { EVENTS, type EventObject } from '../../../../operator/controller/event-
 import type { KubernetesObject } from '../../../../operator/controller/kubernetes-object.ts';
 import {
   CLAIMS,
+  DISRUPTION_BUDGETS,
   NETWORK_POLICIES,
   PODS,
+  SERVICE_MONITORS,
   SERVICES,
   STATEFUL_SETS,
 } from '../../../../operator/resources/resource-types.ts';
@@ -54,6 +56,9 @@ function refusing(api: KubernetesApi): KubernetesApi {
       if (name === 'patch')
         return (...args: Parameters<KubernetesApi['patch']>) =>
           answer(args[0], () => target.patch(...args));
+      if (name === 'delete')
+        return (...args: Parameters<KubernetesApi['delete']>) =>
+          answer(args[0], () => target.delete(...args));
       return target[name].bind(target);
     },
   });
@@ -150,7 +155,33 @@ describe('healing', () => {
     await settle();
   });
 
-  it('waits where an object has just changed, and looks again', async () => {
+  it.each([409, 429, 503, 504])('goes on while a write is answered with %d', async (code) => {
+    kubernetes.applyClusters(1, {});
+    await settle();
+    refuse(DISRUPTION_BUDGETS, code);
+    kubernetes.applyClusters(1, { replicas: 5 });
+    await clock.advance(MINUTE_MS);
+    expect(kubernetes.cluster(0)?.status?.voters).toBe(5);
+    // Not more than about once a second.
+    expect(refused).toBeLessThan(130);
+    refusals = new Map();
+    await settle();
+  });
+
+  it('removes a ServiceMonitor in the end, though that was refused once', async () => {
+    kubernetes.applyClusters(1, { monitoring: { serviceMonitor: 'Enabled' } });
+    await settle();
+    expect(kubernetes.api.peekAll(SERVICE_MONITORS)).toHaveLength(1);
+    refuse(SERVICE_MONITORS);
+    kubernetes.applyClusters(1, {});
+    await clock.advance(3 * SECOND_MS);
+    expect(kubernetes.api.peekAll(SERVICE_MONITORS)).toHaveLength(1);
+    refusals = new Map();
+    await clock.advance(MINUTE_MS);
+    expect(kubernetes.api.peekAll(SERVICE_MONITORS)).toHaveLength(0);
+  });
+
+  it('goes on where an object has just changed, and looks again', async () => {
     kubernetes.applyClusters(1, {});
     await settle();
     refuse(NETWORK_POLICIES, 409);
