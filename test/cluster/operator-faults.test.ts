@@ -105,7 +105,7 @@ describe('an operator that is killed again and again', () => {
         await cluster.apply(spec);
         await cluster.ready(3);
       });
-      expect(await cluster.client('counters-0', 'exchange', '7', '42')).toBe('0');
+      expect(await cluster.operation('counters-0', 'exchange', '7', '42')).toBe('0');
       await startLoadPod(cluster);
     },
     10 * MINUTES,

@@ -30,8 +30,8 @@ describe('an AtomicCluster on a real cluster', () => {
     async () => {
       await cluster.apply(spec);
       await cluster.ready(1);
-      expect(await cluster.client('counters-0', 'exchange', '7', '42')).toBe('0');
-      expect(await cluster.client('counters-0', 'get', '7')).toBe('42');
+      expect(await cluster.operation('counters-0', 'exchange', '7', '42')).toBe('0');
+      expect(await cluster.operation('counters-0', 'get', '7')).toBe('42');
       expect(await cluster.status()).toMatchObject({
         voters: 1,
         leader: 'counters-0',
@@ -52,7 +52,7 @@ describe('an AtomicCluster on a real cluster', () => {
           await cluster.ready(replicas);
         });
       }
-      expect(await cluster.client('counters-2', 'get', '7')).toBe('42');
+      expect(await cluster.operation('counters-2', 'get', '7')).toBe('42');
     },
     10 * MINUTES,
   );
@@ -212,7 +212,7 @@ describe('a lost disk', () => {
         await cluster.conditionIs('Ready', 'False/Replacing');
         await cluster.replaced(1, before);
       });
-      expect(await cluster.client('counters-1', 'get', '7')).toBe('42');
+      expect(await cluster.operation('counters-1', 'get', '7')).toBe('42');
     },
     10 * MINUTES,
   );
@@ -240,7 +240,7 @@ describe('Services and volumes', () => {
       }
       // Followers ask the leader how far they must be: what they answer is no older.
       const conf = `--conf=counters-read.${NAMESPACE}.svc:8100`;
-      expect(await cluster.client('counters-0', 'get', '7', conf)).toBe('42');
+      expect(await cluster.operation('counters-0', 'get', '7', conf)).toBe('42');
     },
     10 * MINUTES,
   );

@@ -49,6 +49,11 @@ export class ClusterUnderTest {
     return this.kubectl('exec', pod, '--', 'atomic', ...args);
   }
 
+  /** One operation, for which the client may wait: nodes learn of a Service after its pods are ready. */
+  operation(pod: string, ...args: readonly string[]): Promise<string> {
+    return this.client(pod, ...args, '--timeout-ms=60000');
+  }
+
   /**
    * A counter as a new client finds it. After all pods were replaced Kubernetes may need a while to
    * tell its nodes where they are now: what counts here is the value.
