@@ -19,6 +19,9 @@ const MAIN = '(^|/)main\\.ts$';
 /** The files beside main.ts that put the parts together. */
 const COMPOSITION = '^(server|client|operator)/[^/]+\\.ts$';
 
+/** What other programs use of the client. */
+const CLIENT = '^client/(index|process-output)\\.ts$';
+
 /** A rule that lets `from` import its own folder and `allowed`; of packages, only `packages`. */
 function layer({ name, comment, from, except = [], allowed, packages = [] }) {
   const modules = packages.map((name) => `node_modules/${name}/`);
@@ -165,7 +168,7 @@ module.exports = {
       name: 'operator',
       comment: 'The operator is a client of the servers.',
       from: '^operator/',
-      allowed: [GENERATED, '^server/version\\.ts$', '^client/index\\.ts$', 'node_modules/'],
+      allowed: [GENERATED, '^server/version\\.ts$', CLIENT, 'node_modules/'],
     }),
     layer({
       name: 'plugin',
@@ -174,9 +177,9 @@ module.exports = {
       from: '^operator/plugin/',
       allowed: [
         GENERATED,
-        '^client/index\\.ts$',
+        CLIENT,
         '^operator/(api|resources)/',
-        '^operator/cluster/(action|action-note|evidence|kubernetes-objects|observe|observed|replicas|status)\\.ts$',
+        '^operator/cluster/(action|action-note|evidence|group-view|kubernetes-objects|observe|observed|replicas|status)\\.ts$',
         '^operator/cluster/plan/',
         '^operator/controller/(api-client|api-error|clock|event-recorder|kubernetes-object)\\.ts$',
       ],

@@ -8,6 +8,7 @@ import { addDataCommands } from './commands/data.ts';
 import { statusCommand } from './commands/status.ts';
 import { testCommand } from './commands/test.ts';
 import { EXIT, EXIT_CODES_HELP, endOf } from './exit-code.ts';
+import { processOutput } from './process-output.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Commands that end with 255 on any failure, as their models in braft do. */
@@ -66,21 +67,9 @@ function explained(error: CommanderError): string {
 }
 
 function processTerminal(): Terminal {
-  const unread = new AbortController();
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      // Nobody reads us any more: `| head`, or an npm start that was killed.
-      if (error.code !== 'EPIPE') throw error;
-      unread.abort();
-    });
-  }
+  const { print, warn, unread } = processOutput();
   return {
-    print: (text) => {
-      process.stdout.write(`${text}\n`);
-    },
-    warn: (text) => {
-      process.stderr.write(`${text}\n`);
-    },
+    ...{ print, warn },
     stopSignal: () => {
       const controller = new AbortController();
       let stoppedAt = Infinity;
@@ -92,7 +81,7 @@ function processTerminal(): Terminal {
       };
       process.on('SIGINT', stop);
       process.on('SIGTERM', stop);
-      return AbortSignal.any([controller.signal, unread.signal]);
+      return AbortSignal.any([controller.signal, unread]);
     },
     setExitCode: (code) => {
       process.exitCode = code;

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { ApiError } from '../controller/api-error.ts';
 import type { KubernetesApi } from '../controller/api-client.ts';
-import type { KubernetesObject, OwnerReference } from '../controller/kubernetes-object.ts';
+import type { OwnerReference } from '../controller/kubernetes-object.ts';
+import { secretToSend, type SecretObject } from '../resources/auth-secret.ts';
 import { authSecretName, commonLabels, type ClusterName } from '../resources/names.ts';
 import { SECRETS } from '../resources/resource-types.ts';
 import type { OwnerTools } from './ownership.ts';
@@ -9,8 +10,6 @@ import type { OwnerTools } from './ownership.ts';
 const SECRET_BYTES = 32;
 /** The Secret is read again no sooner than after this long. */
 const READ_AGAIN_MS = 10_000;
-
-type SecretObject = KubernetesObject & { readonly data?: Readonly<Record<string, string>> };
 
 /**
  * What peers and administrators of one cluster must know, as its Secret has it. The operator may
@@ -40,10 +39,8 @@ export class AuthSecret {
     this.#readAtMs = nowMs;
     const secret = await api.get<SecretObject>(SECRETS, this.#key);
     this.#isMissing = secret === undefined;
-    const content = Buffer.from(secret?.data?.['secret'] ?? '', 'base64').toString('utf8');
-    // Two lines while it is exchanged: the first is sent, both are accepted.
-    const line = content.split('\n')[0]?.trim() ?? '';
-    if (line !== '') this.#text = line;
+    const text = secretToSend(secret);
+    if (text !== '') this.#text = text;
   }
 
   /** Some pod does not run, does not answer or refuses us: it may be for the lack of the secret. */

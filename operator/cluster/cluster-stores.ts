@@ -4,7 +4,7 @@ import {
   type ResourceType,
 } from '../controller/kubernetes-object.ts';
 import { ObjectStore } from '../controller/object-store.ts';
-import { HOST_LABEL, LABELS, podName } from '../resources/names.ts';
+import { hostOf, LABELS, podName } from '../resources/names.ts';
 import {
   CLAIMS,
   DISRUPTION_BUDGETS,
@@ -43,9 +43,8 @@ function byCluster<T extends KubernetesObject>(): ObjectStore<T> {
   return new ObjectStore<T>({ [BY_CLUSTER]: index });
 }
 
-/** Volumes name nodes by a label, which need not be their name. */
 function hostsOf({ metadata }: KubernetesObject): readonly string[] {
-  return [metadata.labels?.[HOST_LABEL] ?? metadata.name];
+  return [hostOf(metadata)];
 }
 
 function hostNames(nodes: ObjectStore<KubernetesObject>): HostNames {

@@ -70,6 +70,7 @@ function takesPart(follower: Follower, commitIndex: number): boolean {
   return isClose && hasAnswered(follower);
 }
 
-function hasAnswered({ lastContactMs }: Follower): boolean {
+/** It has answered its leader just now. */
+export function hasAnswered({ lastContactMs }: Pick<Follower, 'lastContactMs'>): boolean {
   return lastContactMs >= 0 && lastContactMs <= CONTACT_MAX_MS;
 }

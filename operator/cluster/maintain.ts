@@ -18,6 +18,7 @@ import {
   takeOver,
   type OwnerTools,
 } from './ownership.ts';
+import { isForeignClaim } from './plan/membership.ts';
 import { wantedObjects, wantedPodLabels, type WantedObject } from './upkeep.ts';
 
 export type MaintenanceTools = OwnerTools & {
@@ -106,11 +107,9 @@ async function markClaims(
 ): Promise<void> {
   const clusterId = group?.clusterId;
   const owned = spec.storage.retention.whenDeleted === 'Delete';
-  // A volume that says something else is a foreign one: the plan deals with it.
-  const ours = claims.filter(({ clusterId: noted, deleting }) => {
-    const isForeign = noted !== undefined && noted !== (clusterId ?? status.clusterID);
-    return !deleting && !isForeign;
-  });
+  const ours = claims.filter(
+    (claim) => !claim.deleting && !isForeignClaim(claim, clusterId ?? status.clusterID),
+  );
   for (const { ordinal, uid, clusterId: noted } of ours) {
     const key = { namespace, name: claimName(name, ordinal) };
     const live = objects.claims.find(({ metadata }) => metadata.name === key.name);

@@ -1,3 +1,4 @@
+import { conditionOf } from '../api/condition.ts';
 import { ApiError } from '../controller/api-error.ts';
 import { SERVICE_MONITORS } from '../resources/resource-types.ts';
 import { serviceMonitor } from '../resources/service-monitor.ts';
@@ -93,7 +94,5 @@ async function remove({ namespace, name }: Observed, { api, owner }: OwnerTools)
 
 /** The status still tells what an operator before this one has made. */
 function wasMade({ status }: Observed): boolean {
-  return (
-    status.conditions?.some((one) => one.type === 'Monitored' && one.status === 'True') ?? false
-  );
+  return conditionOf(status, 'Monitored')?.status === 'True';
 }

@@ -42,22 +42,23 @@ export function controllerOf({ metadata }: KubernetesObject): OwnerReference | u
 }
 
 export function isControlledBy(object: KubernetesObject | undefined, uid: string): boolean {
-  const owners = object?.metadata.ownerReferences ?? [];
-  return owners.some((one) => one.controller === true && one.uid === uid);
+  return object !== undefined && controllerOf(object)?.uid === uid;
 }
 
 /** An object of somebody else has a name that the cluster needs. */
 export class ForeignObject extends Error {
   override readonly name = 'ForeignObject';
 
-  constructor({ kind }: ResourceType, { metadata }: KubernetesObject) {
-    const controller = metadata.ownerReferences?.find((one) => one.controller === true);
+  constructor({ kind }: ResourceType, object: KubernetesObject) {
+    const controller = controllerOf(object);
     const whose =
       controller === undefined
         ? 'nothing controls it, and it lacks the labels of this cluster'
         : `${controller.kind} ${controller.name} controls it`;
     const advice = 'delete or rename it, or give the AtomicCluster another name';
-    super(`${kind} ${keyText(metadata)} is somebody else's: ${whose}; it is left alone: ${advice}`);
+    super(
+      `${kind} ${keyText(object.metadata)} is somebody else's: ${whose}; it is left alone: ${advice}`,
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import type { AtomicClusterSpec, AtomicClusterStatus } from '../api/atomic-cluster.ts';
+import type { AtomicClusterStatus } from '../api/atomic-cluster.ts';
 import { ATOMIC_CLUSTER } from '../api/atomic-cluster.ts';
 import type { KubernetesApi } from '../controller/api-client.ts';
 import { ApiError } from '../controller/api-error.ts';
@@ -8,6 +8,7 @@ import type { EventRecorder, RecordedEvent } from '../controller/event-recorder.
 import { apiVersionOf, keyText, type OwnerReference } from '../controller/kubernetes-object.ts';
 import { timestamp } from '../controller/kubernetes-time.ts';
 import { mergeConditions, writeStatus, type NewCondition } from '../controller/status-writer.ts';
+import { serverImage, type ImageName } from '../resources/image.ts';
 import { authSecretName, OPERATOR } from '../resources/names.ts';
 import { STATEFUL_SETS } from '../resources/resource-types.ts';
 import type { Action, Plan } from './action.ts';
@@ -24,7 +25,6 @@ import { keepServiceMonitor, type MonitorMemory } from './monitoring.ts';
 import { observe, type Observation } from './observe.ts';
 import { controllerOf, ForeignObject, isOfFormer, LeavingObject } from './ownership.ts';
 import type { Observed } from './observed.ts';
-import { plan } from './plan/plan.ts';
 import { Replicas, type ConnectReplica } from './replicas.ts';
 import { RollSlots } from './roll-slots.ts';
 import { statusOf, type ComputedStatus } from './status.ts';
@@ -45,7 +45,7 @@ export type ReconcilerOptions = {
   /** Unlike that of any other process that ever was. */
   readonly instance: string;
   /** The image of servers for which the spec names none. */
-  readonly image: { readonly repository: string; readonly tag: string };
+  readonly image: ImageName;
   /** How many clusters may be rolled at once only because this operator makes other pods. */
   readonly maxConcurrentRolls: number;
 };
@@ -82,7 +82,7 @@ export class ClusterReconciler {
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
-    this.#rollSlots = new RollSlots(options.maxConcurrentRolls, plan);
+    this.#rollSlots = new RollSlots(options.maxConcurrentRolls);
   }
 
   /** One pass over the cluster with the key `namespace/name`. */
@@ -126,7 +126,7 @@ export class ClusterReconciler {
       fence: memory.fence,
       monitored: memory.monitor?.monitored,
       growthRefused: (size) => refusalOf(memory, size, clock.now()),
-      image: (spec, status) => this.#imageOf(spec, status),
+      image: (spec, status) => serverImage(spec, status, this.#options.image),
       now: clock.wallTime(),
     });
     memory.secret.doubt(observation.pods.some(({ report }) => report === undefined));
@@ -286,11 +286,6 @@ export class ClusterReconciler {
       status: { ...status, conditions: [...conditions] } satisfies AtomicClusterStatus,
       fieldManager: `${OPERATOR}-status`,
     });
-  }
-
-  #imageOf({ image, version }: AtomicClusterSpec, status: AtomicClusterStatus): string {
-    const { repository, tag } = this.#options.image;
-    return `${image.repository ?? repository}:${version ?? status.version ?? tag}`;
   }
 
   #memoryOf(key: string, cluster: AtomicClusterObject): Memory {

@@ -1,5 +1,6 @@
 import type { Plan } from './action.ts';
 import type { Observed } from './observed.ts';
+import { plan } from './plan/plan.ts';
 import { LOOK_IDLE_MS } from './plan/waiting.ts';
 
 /**
@@ -8,20 +9,18 @@ import { LOOK_IDLE_MS } from './plan/waiting.ts';
  */
 export class RollSlots {
   readonly #max: number;
-  readonly #plan: (observed: Observed) => Plan;
   readonly #holders = new Set<string>();
   /** The template that each cluster already lacked when it was first looked at, if it did. */
   readonly #inherited = new Map<string, string | undefined>();
 
-  constructor(max: number, plan: (observed: Observed) => Plan) {
+  constructor(max: number) {
     this.#max = max;
-    this.#plan = plan;
   }
 
   /** The plan for the cluster with this key; while it waits for its turn, without the new template. */
   plan(key: string, observed: Observed): Plan {
     const isInherited = this.#isInherited(key, observed);
-    const next = this.#plan(observed);
+    const next = plan(observed);
     if (isOver(observed, next)) this.#holders.delete(key);
     const begins = next.operation?.type === 'Roll' && next.action?.type === 'applyTemplate';
     if (!begins || !isInherited) return next;
@@ -38,7 +37,7 @@ export class RollSlots {
   /** Everything else goes on, but for what would bring the template along. */
   #without(observed: Observed): Plan {
     const templateHash = observed.statefulSet?.templateHash ?? observed.templateHash;
-    const next = this.#plan({ ...observed, templateHash });
+    const next = plan({ ...observed, templateHash });
     return next.action?.type === 'orphanPods' ? { requeueAfterMs: LOOK_IDLE_MS } : next;
   }
 

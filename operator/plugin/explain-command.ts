@@ -1,3 +1,4 @@
+import { conditionOf } from '../api/condition.ts';
 import type { Plan } from '../cluster/action.ts';
 import { noteOf } from '../cluster/action-note.ts';
 import { adviceFor } from './advice.ts';
@@ -58,7 +59,7 @@ function explanationOf(
 ): Explanation {
   const { cluster, observed, plan, isWhole } = look;
   const { namespace, name } = observed;
-  const ready = cluster.status?.conditions?.find(({ type }) => type === 'Ready');
+  const ready = conditionOf(cluster.status, 'Ready');
   const told = { namespace, name, status: ready?.reason ?? 'Unknown', gates: gatesOf(look) };
   const advice = operatorAdvice(look);
   // Whoever could not read the objects would explain what is not so.
@@ -78,7 +79,7 @@ function explanationOf(
 }
 
 function stalledReason({ cluster, plan }: Look): string | undefined {
-  const stalled = cluster.status?.conditions?.find(({ type }) => type === 'Stalled');
+  const stalled = conditionOf(cluster.status, 'Stalled');
   return stalled?.status === 'True' ? stalled.reason : plan.stalled?.reason;
 }
 

@@ -1,3 +1,4 @@
+import { conditionOf } from '../api/condition.ts';
 import { atomicClusterSpecSchema, type AtomicClusterStatus } from '../api/atomic-cluster.ts';
 import type { Plan } from '../cluster/action.ts';
 import { factsSeen } from '../cluster/evidence.ts';
@@ -14,7 +15,8 @@ import type { Observed } from '../cluster/observed.ts';
 import { plan } from '../cluster/plan/plan.ts';
 import { statusOf } from '../cluster/status.ts';
 import type { KubernetesObject } from '../controller/kubernetes-object.ts';
-import { ANNOTATIONS, HOST_LABEL, LABELS, ordinalOf } from '../resources/names.ts';
+import { serverImage, type ImageName } from '../resources/image.ts';
+import { ANNOTATIONS, hostOf, LABELS, ordinalOf } from '../resources/names.ts';
 import { CLAIMS, NODES, PODS, STATEFUL_SETS, VOLUMES } from '../resources/resource-types.ts';
 import { podTemplate, templateHash } from '../resources/stateful-set.ts';
 import { readPages, type Pages } from './page.ts';
@@ -57,7 +59,7 @@ export async function lookAt(
   const observation = await observe(wanted, {
     ...{ replicas, fence: 0, monitored: undefined, now: ports.clock.wallTime() },
     growthRefused: () => growthRefusal(cluster),
-    image: (spec, status) => imageOf(spec, status, objects.statefulSet),
+    image: (spec, status) => serverImage(spec, status, liveImage(objects.statefulSet)),
   });
   const seen = { ...observation, templateHash: wantedTemplate(observation, cluster, objects) };
   const observed = { ...seen, facts: justSeen(seen) };
@@ -118,9 +120,7 @@ async function readVolumes(
     ),
   );
   if (nodes === undefined || volumes === undefined) return undefined;
-  const hosts = nodes.items.map(
-    ({ metadata }: KubernetesObject) => metadata.labels?.[HOST_LABEL] ?? metadata.name,
-  );
+  const hosts = nodes.items.map(({ metadata }: KubernetesObject) => hostOf(metadata));
   const known = volumes.flatMap((volume) =>
     volume === undefined ? [] : [[volume.metadata.name, volume] as const],
   );
@@ -150,15 +150,10 @@ type WithImage = StatefulSetObject & {
 };
 
 /** Where the spec names no image it is the operator's, which the StatefulSet has. */
-function imageOf(
-  { image, version }: Observed['spec'],
-  status: Observed['status'],
-  statefulSet: WithImage | undefined,
-): string {
+function liveImage(statefulSet: WithImage | undefined): ImageName {
   const live = statefulSet?.spec?.template?.spec?.containers?.[0]?.image ?? '';
   const colon = live.lastIndexOf(':');
-  const [repository, tag] = [live.slice(0, Math.max(0, colon)), live.slice(colon + 1)];
-  return `${image.repository ?? repository}:${version ?? status.version ?? tag}`;
+  return { repository: live.slice(0, Math.max(0, colon)), tag: live.slice(colon + 1) };
 }
 
 /**
@@ -172,7 +167,7 @@ function wantedTemplate(
 ): string {
   const { spec: input = {}, status = {} } = cluster;
   const spec = atomicClusterSpecSchema.parse(input);
-  const image = imageOf(spec, status, statefulSet);
+  const image = serverImage(spec, status, liveImage(statefulSet));
   if (wanted !== templateHash(podTemplate({ namespace, name, spec, image }))) return wanted;
   return toldTemplate(cluster, statefulSet) ?? wanted;
 }
@@ -182,7 +177,7 @@ function toldTemplate(
   { metadata, status = {} }: AtomicClusterObject,
   statefulSet: StatefulSetObject | undefined,
 ): string | undefined {
-  const told = status.conditions?.find(({ type }) => type === 'MembersUpToDate');
+  const told = conditionOf(status, 'MembersUpToDate');
   if (told?.observedGeneration !== metadata.generation) return undefined;
   if (told?.reason === 'RolledBack') return status.failedTemplate;
   return told?.reason === 'UpToDate'

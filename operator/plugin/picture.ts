@@ -1,3 +1,4 @@
+import { conditionOf } from '../api/condition.ts';
 import type { AtomicClusterStatus, MemberState } from '../api/atomic-cluster.ts';
 import type { PodView } from '../cluster/observed.ts';
 import { ordinalOf } from '../resources/names.ts';
@@ -49,7 +50,7 @@ export type Picture = {
 export function pictureOf(look: Look): Picture {
   const { cluster, observed, status: group } = look;
   const noted = cluster.status ?? {};
-  const ready = noted.conditions?.find(({ type }) => type === 'Ready');
+  const ready = conditionOf(noted, 'Ready');
   const committedIndex = committedOf(look, group.leader);
   const { leader, term, voters, quorum, faultTolerance } = group;
   return {

@@ -1,14 +1,14 @@
 import type { ReplicaStatus } from '../../client/index.ts';
 import { GetStatusResponse } from '../../proto/gen/raft/v1/cli.ts';
 import type { MemberState } from '../api/atomic-cluster.ts';
+import { conditionOf } from '../api/condition.ts';
+import { hasAnswered } from '../cluster/group-view.ts';
 import type { AtomicClusterObject, PodObject } from '../cluster/kubernetes-objects.ts';
 import { quorumOf } from '../cluster/plan/membership.ts';
 import { addressOf, Replicas, type Replica } from '../cluster/replicas.ts';
 import { ordinalOf, ordinalOfPeer, peerId, podName, type ClusterName } from '../resources/names.ts';
 import type { Page, PageMember } from './page.ts';
 
-/** As in the operator's own view: who has been silent for longer does not take part. */
-const CONTACT_MAX_MS = 3_000;
 /** The disk of a voter that the operator reports as lost. */
 const LOST_DISK = 'lost';
 const NEVER_HEARD = -1;
@@ -168,9 +168,7 @@ class SeenGroup {
 
   #hasQuorum(): boolean {
     const voters = this.#membership().peers;
-    const others = this.#followers().filter(({ voter, lastContactMs }) => {
-      return voter && lastContactMs >= 0 && lastContactMs <= CONTACT_MAX_MS;
-    });
+    const others = this.#followers().filter((one) => one.voter && hasAnswered(one));
     return others.length + 1 >= quorumOf(voters.length);
   }
 
@@ -215,8 +213,8 @@ class SeenGroup {
 
   #notedLeader(): number | undefined {
     const { leader, conditions } = this.#cluster.status ?? {};
-    const leads = conditions?.some(({ type, status }) => type === 'Available' && status === 'True');
-    return leader === undefined || leads !== true ? undefined : ordinalOf(this.#name.name, leader);
+    const leads = conditionOf({ conditions }, 'Available')?.status === 'True';
+    return leader === undefined || !leads ? undefined : ordinalOf(this.#name.name, leader);
   }
 
   #ordinalOf(peer: string | null): number | undefined {

@@ -1,3 +1,4 @@
+import { conditionOf } from '../api/condition.ts';
 import type { AtomicClusterObject } from '../cluster/kubernetes-objects.ts';
 import { delay } from '../controller/clock.ts';
 import { findCluster, listClusters } from './clusters.ts';
@@ -69,7 +70,7 @@ async function pictureView(cluster: AtomicClusterObject, ports: PluginPorts): Pr
 
 function summaryOf({ metadata, status = {} }: AtomicClusterObject): SummaryRow {
   const { leader, term, voters, quorum, faultTolerance, version, operation } = status;
-  const ready = status.conditions?.find(({ type }) => type === 'Ready');
+  const ready = conditionOf(status, 'Ready');
   return {
     ...{ namespace: metadata.namespace ?? '', name: metadata.name },
     ...{ status: ready?.reason ?? 'Unknown', participating: status.readyReplicas ?? 0 },

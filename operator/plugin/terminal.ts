@@ -1,4 +1,5 @@
 import process from 'node:process';
+import { processOutput } from '../../client/process-output.ts';
 
 /** Where the commands write, and how they learn that they should stop. */
 export type Terminal = {
@@ -22,21 +23,9 @@ const CLEAR_LINE = '\u001b[K';
 const CLEAR_BELOW = '\u001b[J';
 
 export function processTerminal(): Terminal {
-  const unread = new AbortController();
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      // Nobody reads us any more: `| head`.
-      if (error.code !== 'EPIPE') throw error;
-      unread.abort();
-    });
-  }
+  const { print, warn, unread } = processOutput();
   return {
-    print: (text) => {
-      process.stdout.write(`${text}\n`);
-    },
-    warn: (text) => {
-      process.stderr.write(`${text}\n`);
-    },
+    ...{ print, warn },
     stopSignal: () => {
       const stopping = new AbortController();
       for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -44,7 +33,7 @@ export function processTerminal(): Terminal {
           stopping.abort();
         });
       }
-      return AbortSignal.any([stopping.signal, unread.signal]);
+      return AbortSignal.any([stopping.signal, unread]);
     },
     openScreen: process.stdout.isTTY ? openScreen : undefined,
     setExitCode: (code) => {

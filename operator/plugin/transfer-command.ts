@@ -1,5 +1,5 @@
 import { delay } from '../controller/clock.ts';
-import type { KubernetesObject } from '../controller/kubernetes-object.ts';
+import { secretToSend, type SecretObject } from '../resources/auth-secret.ts';
 import { authSecretName, ordinalOf, peerId, podName } from '../resources/names.ts';
 import { SECRETS } from '../resources/resource-types.ts';
 import { findCluster } from './clusters.ts';
@@ -62,13 +62,11 @@ function leaderOf({ observed: { name }, status: { leader } }: Look): number {
 }
 
 async function readSecret(name: string, { api, namespace }: PluginPorts): Promise<string> {
-  type Secret = KubernetesObject & { readonly data?: Readonly<Record<string, string>> };
   const key = { namespace, name: authSecretName(name) };
   const right = { verb: 'get', resource: 'secrets', namespace };
-  const found = await withRight(right, () => api.get<Secret>(SECRETS, key));
-  const text = Buffer.from(found?.data?.['secret'] ?? '', 'base64').toString('utf8');
-  const [secret = ''] = text.split('\n');
-  if (secret.trim() !== '') return secret.trim();
+  const found = await withRight(right, () => api.get<SecretObject>(SECRETS, key));
+  const secret = secretToSend(found);
+  if (secret !== '') return secret;
   throw new PluginError(`the Secret ${key.name} is missing or empty: the operator makes it anew`);
 }
 

@@ -1,3 +1,5 @@
+import type { ObjectMeta } from '../controller/kubernetes-object.ts';
+
 /** The one Raft group of a cluster. */
 export const GROUP = 'Atomic';
 
@@ -18,6 +20,11 @@ export const LABELS = {
 
 /** Kubernetes' own: what volumes and spread constraints call a node. */
 export const HOST_LABEL = 'kubernetes.io/hostname';
+
+/** What volumes call a node: a label, which need not be its name. */
+export function hostOf({ name, labels }: Pick<ObjectMeta, 'name' | 'labels'>): string {
+  return labels?.[HOST_LABEL] ?? name;
+}
 
 export const ANNOTATIONS = {
   /** On the StatefulSet: hash of the pod template that was applied. */

@@ -1,7 +1,7 @@
 import { durationMs } from '../../api/duration.ts';
 import type { Plan } from '../action.ts';
 import type { ClaimView, Observed } from '../observed.ts';
-import { podOf, voterOf } from './membership.ts';
+import { isForeignClaim, podOf, voterOf } from './membership.ts';
 import { LOOK_SOON_MS } from './waiting.ts';
 
 /**
@@ -11,8 +11,7 @@ import { LOOK_SOON_MS } from './waiting.ts';
 export function planClaims(observed: Observed): Plan | undefined {
   const { claims, group, statefulSet } = observed;
   if (group === undefined || statefulSet === undefined) return undefined;
-  // A volume of another cluster is not ours to mark, still less to delete.
-  const ours = claims.filter(({ clusterId = group.clusterId }) => clusterId === group.clusterId);
+  const ours = claims.filter((claim) => !isForeignClaim(claim, group.clusterId));
   for (const claim of ours) {
     const action = actionFor(observed, claim, statefulSet.replicas);
     if (action !== undefined) return { action, requeueAfterMs: LOOK_SOON_MS };

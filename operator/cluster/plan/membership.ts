@@ -1,4 +1,11 @@
-import type { GroupView, LearnerView, Observed, PodView, VoterView } from '../observed.ts';
+import type {
+  ClaimView,
+  GroupView,
+  LearnerView,
+  Observed,
+  PodView,
+  VoterView,
+} from '../observed.ts';
 
 /** From so many voters on, one may be missing without an outage. */
 export const SPARE_VOTERS_MIN = 3;
@@ -43,6 +50,11 @@ export function podOf({ pods }: Observed, ordinal: number): PodView | undefined 
 
 export function voterOf({ group }: Observed, ordinal: number): VoterView | undefined {
   return group?.voters.find((voter) => voter.ordinal === ordinal);
+}
+
+/** A volume that holds the data of another cluster: not ours to mark, still less to delete. */
+export function isForeignClaim({ clusterId }: ClaimView, own: string | undefined): boolean {
+  return clusterId !== undefined && clusterId !== own;
 }
 
 /** The learner whose disk the server of a pod has. */

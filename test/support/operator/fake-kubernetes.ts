@@ -77,9 +77,11 @@ export class FakeKubernetes {
 
   #fixedTemplates({ verb, type, key, body }: FakeRequest): ApiError | undefined {
     const live = key === undefined ? undefined : specOf(this.api.peek(type, key));
-    if (verb !== 'apply' || live === undefined) return undefined;
-    if (isDeepStrictEqual(live.volumeClaimTemplates, specOf(body)?.volumeClaimTemplates))
-      return undefined;
+    const asked = specOf(body);
+    // An apply without them would remove them; a patch without them leaves them.
+    const isAsked = verb === 'apply' || (verb === 'patch' && asked?.volumeClaimTemplates);
+    if (live === undefined || !isAsked) return undefined;
+    if (isDeepStrictEqual(live.volumeClaimTemplates, asked?.volumeClaimTemplates)) return undefined;
     const message = 'updates to volumeClaimTemplates are forbidden';
     return new ApiError(message, { code: 422, reason: 'Invalid' });
   }

@@ -1,7 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { Plan } from '../../../../operator/cluster/action.ts';
 import type { Observed } from '../../../../operator/cluster/observed.ts';
-import { plan } from '../../../../operator/cluster/plan/plan.ts';
 import { RollSlots } from '../../../../operator/cluster/roll-slots.ts';
 import {
   claim,
@@ -27,7 +26,7 @@ const whole = observed(3, {
 
 let slots: RollSlots;
 beforeEach(() => {
-  slots = new RollSlots(1, plan);
+  slots = new RollSlots(1);
 });
 
 function admitted(key: string, seen: Observed): Plan['action'] {
