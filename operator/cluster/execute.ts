@@ -68,30 +68,36 @@ export async function execute(
   seen: Observation,
   tools: ExecutionTools,
 ): Promise<void> {
-  await confirm(seen, tools);
+  const live = await confirm(seen, tools);
   try {
-    await carryOut(action, seen, tools);
+    await carryOut(action, seen, { ...tools, live });
   } catch (error) {
     if (error instanceof ApiError && error.isConflict) throw new StaleObservation(error.message);
     throw error;
   }
 }
 
+type LiveStatefulSet = KubernetesObject & { readonly spec?: { readonly template?: unknown } };
+
+/** With the StatefulSet as it is now: the one that was looked at. */
+type ConfirmedTools = ExecutionTools & { readonly live: LiveStatefulSet | undefined };
+
 /** The caches may lag behind: nothing is done on what is no longer so. */
 async function confirm(
   seen: Observation,
   { api, owner, resourceVersions }: ExecutionTools,
-): Promise<void> {
+): Promise<LiveStatefulSet | undefined> {
   const key = { namespace: seen.namespace, name: seen.name };
   const [cluster, set] = await Promise.all([
     api.get(ATOMIC_CLUSTER, key),
-    api.get(STATEFUL_SETS, key),
+    api.get<LiveStatefulSet>(STATEFUL_SETS, key),
   ]);
   const same =
     cluster?.metadata.resourceVersion === resourceVersions.cluster &&
     set?.metadata.resourceVersion === resourceVersions.statefulSet;
   if (set !== undefined) await confirmOwner(set, { api, owner });
   if (!same) throw new StaleObservation('the cluster or its StatefulSet has just changed');
+  return set;
 }
 
 /** Without its labels the caches do not know it: nothing would ever change. */
@@ -102,7 +108,7 @@ async function confirmOwner(set: KubernetesObject, tools: OwnerTools): Promise<v
   if (isUnknown) await takeOver(STATEFUL_SETS, set, tools);
 }
 
-async function carryOut(action: Action, seen: Observation, tools: ExecutionTools): Promise<void> {
+async function carryOut(action: Action, seen: Observation, tools: ConfirmedTools): Promise<void> {
   if (isServerAction(action)) return callServer(action, seen, tools);
   if (isPodOrClaimAction(action)) return changePodOrClaim(action, seen, tools);
   return changeStatefulSet(action, seen, tools);
@@ -132,7 +138,7 @@ type ActionOf<T extends Action['type']> = Extract<Action, { readonly type: T }>;
 async function changeStatefulSet(
   action: Exclude<Action, ServerAction | PodOrClaimAction>,
   seen: Observation,
-  { api, owner, resourceVersions }: ExecutionTools,
+  { api, owner, resourceVersions, live }: ConfirmedTools,
 ): Promise<void> {
   const key = { namespace: seen.namespace, name: seen.name };
   switch (action.type) {
@@ -158,7 +164,7 @@ async function changeStatefulSet(
       return;
     }
     case 'applyTemplate':
-      return replaceTemplate(api, wholeStatefulSet(seen, owner), resourceVersions.statefulSet);
+      return replaceTemplate(api, wholeStatefulSet(seen, owner), live);
     case 'orphanPods': {
       const { statefulSet: resourceVersion } = resourceVersions;
       const preconditions = { uid: action.uid, ...(resourceVersion && { resourceVersion }) };
@@ -166,7 +172,7 @@ async function changeStatefulSet(
       return api.delete(STATEFUL_SETS, key, options);
     }
     case 'rollBack':
-      return rollBack(action, seen, { api, owner, resourceVersions });
+      return rollBack(action, seen, { api, owner, live });
   }
 }
 
@@ -174,7 +180,7 @@ async function changeStatefulSet(
 async function rollBack(
   { revision, failedTemplate }: ActionOf<'rollBack'>,
   seen: Observation,
-  { api, owner, resourceVersions }: Pick<ExecutionTools, 'api' | 'owner' | 'resourceVersions'>,
+  { api, owner, live }: Pick<ConfirmedTools, 'api' | 'owner' | 'live'>,
 ): Promise<void> {
   const key = { namespace: seen.namespace, name: seen.name };
   // First what failed: a crash in between must not try it again.
@@ -196,7 +202,7 @@ async function rollBack(
     { metadata, spec },
     { hash, owner, claimSize: claimSizeOf(seen) },
   );
-  await replaceTemplate(api, object, resourceVersions.statefulSet);
+  await replaceTemplate(api, object, live);
 }
 
 /**
@@ -206,13 +212,10 @@ async function rollBack(
 async function replaceTemplate(
   api: KubernetesApi,
   wanted: ReturnType<typeof statefulSet>,
-  resourceVersion: string | undefined,
+  live: LiveStatefulSet | undefined,
 ): Promise<void> {
-  type Live = KubernetesObject & { readonly spec?: { readonly template?: unknown } };
-  const live = await api.get<Live>(STATEFUL_SETS, wanted.metadata);
-  if (live === undefined || live.metadata.resourceVersion !== resourceVersion)
-    throw new StaleObservation('the StatefulSet has just changed');
-  const { uid } = live.metadata;
+  if (live === undefined) throw new StaleObservation('the StatefulSet is gone');
+  const { uid, resourceVersion } = live.metadata;
   const metadata = { ...wanted.metadata, uid, resourceVersion };
   const template = replacement(wanted.spec['template'], live.spec?.template);
   const body = { metadata, spec: { ...wanted.spec, template } };

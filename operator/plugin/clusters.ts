@@ -7,6 +7,9 @@ import { withRight, type Right } from './rights.ts';
 
 const RESOURCE = `${ATOMIC_CLUSTER.plural}.${ATOMIC_CLUSTER.group}`;
 
+/** AtomicClusters are not installed. */
+class UnknownKind extends PluginError {}
+
 /** A right on AtomicClusters. */
 export function clusterRight(verb: string, namespace: string | undefined): Right {
   return { verb, resource: RESOURCE, namespace };
@@ -40,7 +43,7 @@ export async function listClusters(
     return items;
   } catch (error) {
     if (!(error instanceof ApiError) || error.code !== 404) throw error;
-    throw new PluginError(
+    throw new UnknownKind(
       `this Kubernetes does not know AtomicClusters: install the chart atomic-operator, or choose another cluster with --context`,
     );
   }
@@ -53,7 +56,7 @@ async function othersText(ports: Pick<PluginPorts, 'api' | 'namespace'>): Promis
       ? 'there are none at all; give its namespace with -n, or list all with status -A'
       : `there are ${names.join(', ')}`;
   } catch (error) {
-    if (!(error instanceof PluginError) || error.message.startsWith('this Kubernetes')) throw error;
+    if (!(error instanceof PluginError) || error instanceof UnknownKind) throw error;
     return 'look for it with status -A, or give its namespace with -n';
   }
 }

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '../controller/kubernetes-object.ts';
 import { EVENTS, type EventObject } from '../controller/event-recorder.ts';
+import { ordinalOf } from '../resources/names.ts';
 import type { PluginPorts } from './ports.ts';
 import type { Rights } from './rights.ts';
 
@@ -43,11 +44,9 @@ export async function eventsOf(
 function isAbout({ regarding, type }: AnyEvent, cluster: string): boolean {
   const { kind, name = '' } = regarding ?? {};
   if (kind === 'AtomicCluster') return name === cluster;
-  const isPart = /^\d+$/.test(name.slice(name.lastIndexOf('-') + 1));
-  const whole = name.slice(0, name.lastIndexOf('-'));
   const isOurs =
-    (kind === 'Pod' && isPart && whole === cluster) ||
-    (kind === 'PersistentVolumeClaim' && isPart && whole === `data-${cluster}`) ||
+    (kind === 'Pod' && ordinalOf(cluster, name) !== undefined) ||
+    (kind === 'PersistentVolumeClaim' && ordinalOf(`data-${cluster}`, name) !== undefined) ||
     (kind === 'StatefulSet' && name === cluster);
   return isOurs && type === 'Warning';
 }

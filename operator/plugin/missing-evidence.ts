@@ -2,6 +2,7 @@ import type { Observed, PodView } from '../cluster/observed.ts';
 import { hasLostDisk, podOf, voterOf } from '../cluster/plan/membership.ts';
 import { PROOF_MS } from '../cluster/plan/replacement.ts';
 import { podName } from '../resources/names.ts';
+import { podTrouble } from './pod-trouble.ts';
 import { durationText } from './text.ts';
 
 /** What the operator would have to see before it goes on. */
@@ -58,10 +59,8 @@ function absenceOf(observed: Observed, ordinal: number): string | undefined {
 }
 
 function silenceOf(pod: PodView | undefined): string | undefined {
-  if (pod === undefined) return 'it has no pod';
-  if (pod.deleting) return 'its pod is being stopped';
-  if (pod.trouble !== undefined) return pod.trouble;
-  return pod.report === undefined ? 'its server does not answer' : undefined;
+  const isSilent = pod?.report === undefined;
+  return podTrouble(pod) ?? (isSilent ? 'its server does not answer' : undefined);
 }
 
 function revisions({ statefulSet, pods, name }: Observed): readonly string[] {

@@ -1,11 +1,12 @@
 import { conditionOf } from '../api/condition.ts';
 import type { AtomicClusterStatus, MemberState } from '../api/atomic-cluster.ts';
 import type { PodView } from '../cluster/observed.ts';
-import { ordinalOf } from '../resources/names.ts';
+import { claimName, ordinalOf } from '../resources/names.ts';
 import { known } from './known.ts';
 import type { Look } from './look.ts';
 import { conditionsAmiss } from './amiss.ts';
 import type { PageMember } from './page.ts';
+import { podTrouble } from './pod-trouble.ts';
 import { unseenText } from './rights.ts';
 
 /** One member as a person sees it; what is not known is left out. */
@@ -113,11 +114,9 @@ function troubleOf(
   pod: PodView | undefined,
 ): string | undefined {
   if (!isWhole || ordinal === undefined) return undefined;
-  if (pod === undefined) return 'it has no pod';
-  if (pod.deleting) return 'its pod is being stopped';
-  if (pod.trouble !== undefined) return pod.trouble;
   const silence = pages.silent.get(ordinal);
-  return silence === undefined ? undefined : `its status page does not answer: ${silence}`;
+  const unheard = silence && `its status page does not answer: ${silence}`;
+  return podTrouble(pod) ?? unheard;
 }
 
 function amissOf({ cluster, observed }: Look): readonly string[] {
@@ -133,7 +132,7 @@ function amissOf({ cluster, observed }: Look): readonly string[] {
     ),
     ...aside.map(
       ({ ordinal, quarantinedAt = '' }) =>
-        `volume data-${name}-${String(ordinal)} is set aside since ${quarantinedAt.slice(0, 19)}Z, kept ${spec.storage.retention.quarantineTTL}`,
+        `volume ${claimName(name, ordinal)} is set aside since ${quarantinedAt.slice(0, 19)}Z, kept ${spec.storage.retention.quarantineTTL}`,
     ),
   ];
 }

@@ -25,6 +25,8 @@ type View = {
   readonly text: string;
   /** What changes on events, for an output that cannot be drawn anew. */
   readonly lines: readonly string[];
+  /** Why it could not be looked at; the rest is as it was before. */
+  readonly failure?: string;
 };
 
 /** `kubectl atomic status`: one group as a picture, many as a list; with -w as long as it is wanted. */
@@ -84,21 +86,23 @@ async function watch(
   { ports, terminal }: { readonly ports: PluginPorts; readonly terminal: Terminal },
 ): Promise<void> {
   // The first look fails like any other command: before the screen is taken.
-  let view = await look();
+  let seen = await look();
+  let view = seen;
   const stop = terminal.stopSignal();
   const screen = output === 'json' ? undefined : terminal.openScreen?.();
   const print = output === 'json' ? jsonPrinter(terminal) : linePrinter(terminal, ports);
   const show =
     screen === undefined
       ? print
-      : (seen: View) => {
-          screen.draw(seen.text);
+      : ({ text }: View) => {
+          screen.draw(text);
         };
   try {
     while (!stop.aborted) {
       show(view);
       await delay(ports.clock, LOOK_AGAIN_MS, stop);
-      view = await lookAgain(look, view);
+      view = await lookAgain(look, seen);
+      if (view.failure === undefined) seen = view;
     }
   } finally {
     screen?.close();
@@ -106,16 +110,21 @@ async function watch(
   if (screen !== undefined) terminal.print(view.text);
 }
 
-/** Whoever watches wants to see it come back. */
-async function lookAgain(look: () => Promise<View>, { text }: View): Promise<View> {
+/** Whoever watches wants to see it come back; till then what was `seen` last stays. */
+async function lookAgain(look: () => Promise<View>, seen: View): Promise<View> {
   try {
     return await look();
   } catch (error) {
     const end = endOf(error);
     if (end === undefined) throw error;
-    const [picture = ''] = text.split(CANNOT_LOOK);
-    const lines = [`cannot look: ${end.message}`];
-    return { json: { error: end.message }, text: `${picture}${CANNOT_LOOK}${end.message}`, lines };
+    const { message: failure } = end;
+    const lines = [`cannot look: ${failure}`];
+    return {
+      json: { error: failure },
+      text: `${seen.text}${CANNOT_LOOK}${failure}`,
+      lines,
+      failure,
+    };
   }
 }
 
