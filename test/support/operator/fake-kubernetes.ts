@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ATOMIC_CLUSTER } from '../../../operator/api/atomic-cluster.ts';
+import { conditionOf } from '../../../operator/api/condition.ts';
+import type { ConditionType } from '../../../operator/api/condition-reasons.ts';
 import type { AtomicClusterObject } from '../../../operator/cluster/kubernetes-objects.ts';
 import { ApiError } from '../../../operator/controller/api-error.ts';
 import type { Clock } from '../../../operator/controller/clock.ts';
-import { EVENTS } from '../../../operator/controller/event-recorder.ts';
+import { EVENTS, type EventObject } from '../../../operator/controller/event-recorder.ts';
 import { LEASES } from '../../../operator/controller/leader-election.ts';
 import * as types from '../../../operator/resources/resource-types.ts';
 import { FakeApiServer, type FakeKind, type FakeRequest } from '../kubernetes/fake-api-server.ts';
@@ -84,6 +86,16 @@ export class FakeKubernetes {
     if (isDeepStrictEqual(live.volumeClaimTemplates, asked?.volumeClaimTemplates)) return undefined;
     const message = 'updates to volumeClaimTemplates are forbidden';
     return new ApiError(message, { code: 422, reason: 'Invalid' });
+  }
+
+  /** A condition of `c0`. */
+  condition(type: ConditionType): ReturnType<typeof conditionOf> {
+    return conditionOf(this.cluster(0)?.status, type);
+  }
+
+  /** Events with this reason, about whatever. */
+  events(reason: string): readonly EventObject[] {
+    return this.api.peekAll<EventObject>(EVENTS).filter((event) => event.reason === reason);
   }
 
   /** How many clusters are ready and have nothing left to do. */

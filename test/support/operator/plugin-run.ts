@@ -17,11 +17,9 @@ import { PODS } from '../../../operator/resources/resource-types.ts';
 import { FakeClock } from '../kubernetes/fake-clock.ts';
 import { FakeKubernetes } from './fake-kubernetes.ts';
 import { RunningOperator } from './running-operator.ts';
+import { stepUntilSettled } from './settling.ts';
 
 const NAMESPACE = 'demo';
-const SECOND_MS = 1_000;
-/** In steps of a second; a hang, not a deadline. */
-const STEPS_MAX = 600;
 const SILENT_MS = 60_000;
 
 /** What a command printed, and how it ended. */
@@ -55,10 +53,8 @@ export class PluginRun {
       ...{ api: this.kubernetes.api, clock: this.clock, connect: this.#connect },
     });
     this.kubernetes.applyClusters(count, spec);
-    for (let step = 0; step < STEPS_MAX && this.kubernetes.settled() < count; step++) {
-      await this.clock.advance(SECOND_MS);
-    }
-    if (this.kubernetes.settled() < count) throw new Error('the clusters did not settle');
+    const settled = await stepUntilSettled(this.kubernetes, this.clock, count);
+    if (settled < count) throw new Error('the clusters did not settle');
   }
 
   async stop(): Promise<void> {

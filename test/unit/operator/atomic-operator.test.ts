@@ -19,6 +19,7 @@ import { createControllerMetrics } from '../../../operator/controller/metrics.ts
 import { FakeClock } from '../../support/kubernetes/fake-clock.ts';
 import { FakeKubernetes } from '../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../support/operator/running-operator.ts';
+import { stepUntilSettled } from '../../support/operator/settling.ts';
 
 type ServiceObject = KubernetesObject & {
   readonly spec?: { readonly selector?: Readonly<Record<string, string>> };
@@ -29,8 +30,6 @@ const SECONDS = 1_000;
 const MINUTES = 60 * SECONDS;
 /** After so long the watermarks, too, have been written for the last time. */
 const QUIET_MS = 40 * SECONDS;
-/** In steps of a second; a hang, not a deadline. */
-const STEPS_MAX = 600;
 
 describe('an operator of many clusters', () => {
   const clock = new FakeClock();
@@ -61,10 +60,7 @@ describe('an operator of many clusters', () => {
 
   async function created(count: number): Promise<void> {
     kubernetes.applyClusters(count);
-    for (let step = 0; step < STEPS_MAX && kubernetes.settled() < count; step++) {
-      await clock.advance(SECONDS);
-    }
-    expect(kubernetes.settled()).toBe(count);
+    expect(await stepUntilSettled(kubernetes, clock, count)).toBe(count);
   }
 
   it('writes nothing while they are well', async () => {
@@ -144,8 +140,7 @@ describe('an operator of many clusters', () => {
 
   describe('that is to be monitored', () => {
     const enabled = { monitoring: { serviceMonitor: 'Enabled' } } as const;
-    const condition = () =>
-      kubernetes.cluster(0)?.status?.conditions?.find(({ type }) => type === 'Monitored');
+    const condition = () => kubernetes.condition('Monitored');
     const monitors = () => kubernetes.api.peekAll(SERVICE_MONITORS);
 
     it('gets a ServiceMonitor, again when it was deleted, and loses it', async () => {
@@ -190,8 +185,6 @@ describe('an operator of many clusters', () => {
       const [set] = kubernetes.api.peekAll<StatefulSetObject>(STATEFUL_SETS);
       return set?.spec?.volumeClaimTemplates?.[0]?.spec?.resources?.requests?.storage;
     };
-    const condition = (type: string) =>
-      kubernetes.cluster(0)?.status?.conditions?.find((one) => one.type === type);
 
     it('grows them, and makes the StatefulSet anew under the same pods', async () => {
       const before = pods();
@@ -201,7 +194,7 @@ describe('an operator of many clusters', () => {
       expect(sizes()).toEqual([size, size, size]);
       expect(claimSize()).toBe(size);
       expect(pods()).toEqual(before);
-      expect(condition('StorageReady')?.status).toBe('True');
+      expect(kubernetes.condition('StorageReady')?.status).toBe('True');
     });
 
     it('tells why it cannot, asks seldom, and scales meanwhile', async () => {
@@ -213,8 +206,8 @@ describe('an operator of many clusters', () => {
           ({ type, body }) => type === CLAIMS && JSON.stringify(body).includes(size),
         );
       expect(asked()).toHaveLength(1);
-      expect(condition('StorageReady')?.reason).toBe('GrowthRefused');
-      expect(condition('Stalled')?.message).toContain('must support resize');
+      expect(kubernetes.condition('StorageReady')?.reason).toBe('GrowthRefused');
+      expect(kubernetes.condition('Stalled')?.message).toContain('must support resize');
       kubernetes.applyClusters(1, { replicas: 1, storage: { size } });
       await clock.advance(MINUTES);
       expect(kubernetes.cluster(0)?.status?.voters).toBe(1);

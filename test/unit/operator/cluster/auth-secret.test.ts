@@ -8,6 +8,7 @@ import { FakeClock } from '../../../support/kubernetes/fake-clock.ts';
 import { recordingLogger } from '../../../support/kubernetes/recording-logger.ts';
 import { FakeKubernetes } from '../../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../../support/operator/running-operator.ts';
+import { stepUntilSettled } from '../../../support/operator/settling.ts';
 
 type SecretObject = KubernetesObject & { readonly data?: Readonly<Record<string, string>> };
 
@@ -49,8 +50,7 @@ function start(): void {
 }
 
 async function settle(): Promise<void> {
-  for (let look = 0; look < 600 && kubernetes.settled() < 1; look++) await clock.advance(SECOND_MS);
-  expect(kubernetes.settled()).toBe(1);
+  expect(await stepUntilSettled(kubernetes, clock)).toBe(1);
 }
 
 function present(): string {

@@ -11,6 +11,7 @@ import { CLAIMS, PODS, STATEFUL_SETS } from '../../../../operator/resources/reso
 import { FakeClock } from '../../../support/kubernetes/fake-clock.ts';
 import { FakeKubernetes } from '../../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../../support/operator/running-operator.ts';
+import { stepUntilSettled } from '../../../support/operator/settling.ts';
 
 const SECOND_MS = 1_000;
 const CLUSTER = { namespace: 'demo', name: 'c0' };
@@ -38,8 +39,7 @@ function start(
 }
 
 async function settle(): Promise<void> {
-  for (let look = 0; look < 600 && kubernetes.settled() < 1; look++) await clock.advance(SECOND_MS);
-  expect(kubernetes.settled()).toBe(1);
+  expect(await stepUntilSettled(kubernetes, clock)).toBe(1);
 }
 
 describe('volumes of another cluster', () => {
@@ -57,10 +57,7 @@ describe('volumes of another cluster', () => {
     start();
     kubernetes.applyClusters(1, { storage: { retention: { whenDeleted: 'Delete' } } });
     await clock.advance(30 * SECOND_MS);
-    const stalled = kubernetes
-      .cluster(0)
-      ?.status?.conditions?.find(({ type }) => type === 'Stalled');
-    expect(stalled?.reason).toBe('ForeignDisks');
+    expect(kubernetes.condition('Stalled')?.reason).toBe('ForeignDisks');
     kubernetes.api.remove(ATOMIC_CLUSTER, CLUSTER);
     await clock.advance(30 * SECOND_MS);
     expect(kubernetes.api.peekAll(CLAIMS)).toHaveLength(3);

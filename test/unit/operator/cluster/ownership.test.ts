@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ATOMIC_CLUSTER } from '../../../../operator/api/atomic-cluster.ts';
 import { standingOf } from '../../../../operator/cluster/ownership.ts';
 import type { KubernetesApi } from '../../../../operator/controller/api-client.ts';
-import { EVENTS, type EventObject } from '../../../../operator/controller/event-recorder.ts';
 import type {
   KubernetesObject,
   ObjectMeta,
@@ -24,6 +23,7 @@ import {
 import { FakeClock } from '../../../support/kubernetes/fake-clock.ts';
 import { FakeKubernetes } from '../../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../../support/operator/running-operator.ts';
+import { stepUntilSettled } from '../../../support/operator/settling.ts';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -48,16 +48,7 @@ function start(api: KubernetesApi = kubernetes.api): void {
 }
 
 async function settle(): Promise<void> {
-  for (let look = 0; look < 600 && kubernetes.settled() < 1; look++) await clock.advance(SECOND_MS);
-  expect(kubernetes.settled()).toBe(1);
-}
-
-function condition(type: string) {
-  return kubernetes.cluster(0)?.status?.conditions?.find((one) => one.type === type);
-}
-
-function eventsOf(reason: string): readonly EventObject[] {
-  return kubernetes.api.peekAll<EventObject>(EVENTS).filter((event) => event.reason === reason);
+  expect(await stepUntilSettled(kubernetes, clock)).toBe(1);
 }
 
 type Changed<T> = T & { readonly spec?: object };
@@ -113,8 +104,11 @@ describe.each(FOREIGN)("somebody else's %s", (kind, type, object) => {
     start();
     kubernetes.applyClusters(1, {});
     await clock.advance(MINUTE_MS);
-    expect(condition('Stalled')).toMatchObject({ status: 'True', reason: 'ForeignObject' });
-    expect(condition('Stalled')?.message).toContain(`${kind} demo/c0`);
+    expect(kubernetes.condition('Stalled')).toMatchObject({
+      status: 'True',
+      reason: 'ForeignObject',
+    });
+    expect(kubernetes.condition('Stalled')?.message).toContain(`${kind} demo/c0`);
     expect(kubernetes.cluster(0)?.status?.voters).toBe(3);
     kubernetes.api.remove(ATOMIC_CLUSTER, CLUSTER);
     await clock.advance(10 * SECOND_MS);
@@ -129,7 +123,7 @@ describe.each(FOREIGN)("somebody else's %s", (kind, type, object) => {
     kubernetes.api.remove(type, CLUSTER);
     await settle();
     expect(kubernetes.api.peek(type, CLUSTER)?.metadata.ownerReferences).toHaveLength(1);
-    expect(condition('Stalled')?.status).toBe('False');
+    expect(kubernetes.condition('Stalled')?.status).toBe('False');
   });
 
   it('that takes the name before ours is made stays as it is', async () => {
@@ -152,7 +146,7 @@ describe.each(FOREIGN)("somebody else's %s", (kind, type, object) => {
     await clock.advance(MINUTE_MS);
     expect(isFirst).toBe(false);
     expect(kubernetes.api.peek(type, CLUSTER)?.metadata.ownerReferences).toBeUndefined();
-    expect(condition('Stalled')?.reason).toBe('ForeignObject');
+    expect(kubernetes.condition('Stalled')?.reason).toBe('ForeignObject');
   });
 
   it('is told of by one event, and asked for seldom', async () => {
@@ -164,7 +158,7 @@ describe.each(FOREIGN)("somebody else's %s", (kind, type, object) => {
     await clock.advance(MINUTE_MS);
     const asked = kubernetes.api.requests.slice(length).filter(({ verb }) => verb !== 'watch');
     expect(asked.length).toBeLessThanOrEqual(14);
-    expect(eventsOf('ForeignObject').map(({ series }) => series)).toEqual([undefined]);
+    expect(kubernetes.events('ForeignObject').map(({ series }) => series)).toEqual([undefined]);
   });
 });
 
@@ -210,7 +204,10 @@ describe("somebody else's ServiceMonitor", () => {
     start();
     kubernetes.applyClusters(1, { monitoring: { serviceMonitor: 'Enabled' } });
     await settle();
-    expect(condition('Monitored')).toMatchObject({ status: 'False', reason: 'ForeignObject' });
+    expect(kubernetes.condition('Monitored')).toMatchObject({
+      status: 'False',
+      reason: 'ForeignObject',
+    });
     kubernetes.applyClusters(1, {});
     await settle();
     kubernetes.api.remove(ATOMIC_CLUSTER, CLUSTER);
@@ -228,9 +225,12 @@ describe('a StatefulSet without our labels', () => {
     start();
     kubernetes.applyClusters(1, {});
     await clock.advance(10 * MINUTE_MS);
-    expect(condition('Stalled')).toMatchObject({ status: 'True', reason: 'ForeignObject' });
-    expect(condition('Stalled')?.message).toContain('StatefulSet demo/c0');
-    expect(eventsOf('ForeignObject').map(({ series }) => series)).toEqual([undefined]);
+    expect(kubernetes.condition('Stalled')).toMatchObject({
+      status: 'True',
+      reason: 'ForeignObject',
+    });
+    expect(kubernetes.condition('Stalled')?.message).toContain('StatefulSet demo/c0');
+    expect(kubernetes.events('ForeignObject').map(({ series }) => series)).toEqual([undefined]);
     expect(kubernetes.api.peek(STATEFUL_SETS, CLUSTER)).toEqual(before);
     kubernetes.api.remove(STATEFUL_SETS, CLUSTER);
     await settle();
@@ -304,8 +304,8 @@ describe('what a deleted cluster left behind', () => {
     start();
     kubernetes.applyClusters(1, {});
     await clock.advance(MINUTE_MS);
-    expect(condition('Stalled')?.status).toBe('False');
-    expect(condition('Reconciling')?.message).toContain('a former Service demo/c0');
+    expect(kubernetes.condition('Stalled')?.status).toBe('False');
+    expect(kubernetes.condition('Reconciling')?.message).toContain('a former Service demo/c0');
     kubernetes.api.remove(SERVICES, CLUSTER);
     await settle();
   });
@@ -340,10 +340,10 @@ describe('what a deleted cluster left behind', () => {
       expect(new Set(written)).toEqual(new Set(['AtomicCluster']));
       const { clusterID, lineage } = kubernetes.cluster(0)?.status ?? {};
       expect({ clusterID, lineage }).toEqual({});
-      expect(condition('Ready')?.message).toContain('a former StatefulSet demo/c0');
+      expect(kubernetes.condition('Ready')?.message).toContain('a former StatefulSet demo/c0');
       for (const { type, object } of former) kubernetes.api.remove(type, object.metadata);
       await clock.advance(MINUTE_MS);
-      expect(condition('Ready')?.message).not.toContain('a former StatefulSet');
+      expect(kubernetes.condition('Ready')?.message).not.toContain('a former StatefulSet');
     },
   );
 });

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { KubernetesApi } from '../../../../operator/controller/api-client.ts';
 import { ApiError } from '../../../../operator/controller/api-error.ts';
-import { EVENTS, type EventObject } from '../../../../operator/controller/event-recorder.ts';
 import type { KubernetesObject } from '../../../../operator/controller/kubernetes-object.ts';
 import {
   CLAIMS,
@@ -15,6 +14,7 @@ import {
 import { FakeClock } from '../../../support/kubernetes/fake-clock.ts';
 import { FakeKubernetes } from '../../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../../support/operator/running-operator.ts';
+import { stepUntilSettled } from '../../../support/operator/settling.ts';
 
 type SetObject = KubernetesObject & { readonly spec?: { readonly replicas?: number } };
 
@@ -70,16 +70,7 @@ function refuse(type: { readonly plural: string }, code = 403): void {
 }
 
 async function settle(): Promise<void> {
-  for (let look = 0; look < 600 && kubernetes.settled() < 1; look++) await clock.advance(SECOND_MS);
-  expect(kubernetes.settled()).toBe(1);
-}
-
-function condition(type: string) {
-  return kubernetes.cluster(0)?.status?.conditions?.find((one) => one.type === type);
-}
-
-function events(reason: string): readonly EventObject[] {
-  return kubernetes.api.peekAll<EventObject>(EVENTS).filter((event) => event.reason === reason);
+  expect(await stepUntilSettled(kubernetes, clock)).toBe(1);
 }
 
 function replicas(): number | undefined {
@@ -115,10 +106,12 @@ describe('a cluster of which one object is refused', () => {
 
   it('says so in its status, and by one event', async () => {
     await clock.advance(5 * MINUTE_MS);
-    expect(condition('Stalled')).toMatchObject({ status: 'True', reason: 'Refused' });
-    expect(condition('Stalled')?.message).toContain('denied the request for networkpolicies');
-    expect(condition('Available')?.status).toBe('True');
-    expect(events('ObjectRefused').map(({ series }) => series)).toEqual([undefined]);
+    expect(kubernetes.condition('Stalled')).toMatchObject({ status: 'True', reason: 'Refused' });
+    expect(kubernetes.condition('Stalled')?.message).toContain(
+      'denied the request for networkpolicies',
+    );
+    expect(kubernetes.condition('Available')?.status).toBe('True');
+    expect(kubernetes.events('ObjectRefused').map(({ series }) => series)).toEqual([undefined]);
   });
 
   it('asks again, but not at every look', async () => {
@@ -137,7 +130,7 @@ describe('a cluster of which one object is refused', () => {
     refuse(NETWORK_POLICIES);
     kubernetes.api.remove(NETWORK_POLICIES, CLUSTER);
     await clock.advance(SECOND_MS);
-    expect(events('ObjectRefused').map(({ series }) => series?.count)).toEqual([2]);
+    expect(kubernetes.events('ObjectRefused').map(({ series }) => series?.count)).toEqual([2]);
   });
 });
 
@@ -150,7 +143,7 @@ describe('healing', () => {
     kubernetes.applyClusters(1, {});
     await clock.advance(MINUTE_MS);
     expect(kubernetes.cluster(0)?.status?.voters).toBe(3);
-    expect(condition('Stalled')?.reason).toBe('Refused');
+    expect(kubernetes.condition('Stalled')?.reason).toBe('Refused');
     refusals = new Map();
     await settle();
   });
@@ -188,7 +181,7 @@ describe('healing', () => {
     kubernetes.api.remove(NETWORK_POLICIES, CLUSTER);
     await scaleByHand(1);
     await clock.advance(5 * SECOND_MS);
-    expect(condition('Stalled')?.status).toBe('False');
+    expect(kubernetes.condition('Stalled')?.status).toBe('False');
     refusals = new Map();
     await clock.advance(SECOND_MS);
     expect(replicas()).toBe(3);
