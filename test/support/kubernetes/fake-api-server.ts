@@ -13,13 +13,15 @@ import {
   pathOf,
   type KubernetesObject,
   type ObjectKey,
-  type ObjectMeta,
   type ResourceType,
 } from '../../../operator/controller/kubernetes-object.ts';
 import { timestamp } from '../../../operator/controller/kubernetes-time.ts';
 import { FakeWatch } from './fake-watch.ts';
 import { FieldOwnership } from './field-ownership.ts';
 import { frozenCopy, mergePatched, without, type JsonMap } from './json-value.ts';
+import { effective } from './subresource.ts';
+import { isSelected } from './selection.ts';
+import { mustBeNewest, mustHold, mustNotExpect, refusal } from './preconditions.ts';
 
 const MILLISECONDS = 1_000;
 const PODS: ResourceType = { group: '', version: 'v1', plural: 'pods', kind: 'Pod' };
@@ -459,10 +461,6 @@ export class FakeApiServer implements KubernetesApi {
   }
 }
 
-function refusal(code: number, reason: string, message: string): ApiError {
-  return new ApiError(message, { code, reason });
-}
-
 function nameOf(type: ResourceType, { name }: ObjectKey): string {
   return `${type.plural} "${name}"`;
 }
@@ -480,66 +478,8 @@ function isSameType(a: ResourceType, b: ResourceType): boolean {
   return a.group === b.group && a.version === b.version && a.plural === b.plural;
 }
 
-function mustHold({ metadata }: KubernetesObject, { uid, resourceVersion }: Preconditions): void {
-  if (uid !== undefined && uid !== metadata.uid) {
-    throw refusal(409, 'Conflict', `the uid of ${metadata.name} is ${metadata.uid ?? ''}`);
-  }
-  if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion) {
-    throw refusal(409, 'Conflict', `${metadata.name} has been modified`);
-  }
-}
-
-/** An apply makes what is not there, whatever version it names; but never with a uid. */
-function mustNotExpect({ name, uid }: ObjectMeta): void {
-  if (uid === undefined) return;
-  throw refusal(409, 'Conflict', `uid mismatch: ${uid} is given, and there is no ${name}`);
-}
-
-/** The same for writes, in which a wrong uid is an attempt to change it. */
-function mustBeNewest(object: KubernetesObject, { uid, resourceVersion }: Preconditions): void {
-  if (resourceVersion !== undefined) mustHold(object, { resourceVersion });
-  if (uid !== undefined && uid !== object.metadata.uid) {
-    throw refusal(422, 'Invalid', 'metadata.uid: field is immutable');
-  }
-}
-
-/** What remains of a patch: the main resource cannot change the status, nor that the rest. */
-function effective(
-  kind: FakeKind,
-  {
-    before,
-    patched,
-    subresource,
-  }: {
-    readonly before: KubernetesObject & JsonMap;
-    readonly patched: KubernetesObject & JsonMap;
-    readonly subresource: string | undefined;
-  },
-): KubernetesObject & JsonMap {
-  if (subresource === 'status') {
-    if (kind.hasStatus === true) return { ...before, status: patched['status'] };
-    throw refusal(404, 'NotFound', `${kind.plural} have no status subresource`);
-  }
-  if (subresource !== undefined) {
-    throw refusal(404, 'NotFound', `${kind.plural} have no subresource ${subresource}`);
-  }
-  return kind.hasStatus === true ? { ...patched, status: before['status'] } : patched;
-}
-
 function specOf(object: KubernetesObject): unknown {
   return frozenCopy(without(object, 'metadata', 'status', 'apiVersion', 'kind'));
-}
-
-/** Whether a list or watch with these options has `object`; of label selectors, `a=b,c=d`. */
-function isSelected({ metadata }: KubernetesObject, options: ListOptions): boolean {
-  const { namespace, labelSelector = '' } = options;
-  if (namespace !== undefined && metadata.namespace !== namespace) return false;
-  const requirements = labelSelector.split(',').filter((text) => text !== '');
-  return requirements.every((text) => {
-    const [name = '', value] = text.split('=');
-    const actual = metadata.labels?.[name];
-    return value === undefined ? actual !== undefined : actual === value;
-  });
 }
 
 /** How a watch sees a change: an object may come into its selection or leave it. */

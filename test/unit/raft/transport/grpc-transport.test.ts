@@ -1,11 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { MonotonicMs } from '../../../../server/raft/core/ids.ts';
 import { systemClock } from '../../../../server/raft/node/clock.ts';
-import { Dialer } from '../../../../server/raft/transport/dialer.ts';
 import { FrameEncoder } from '../../../../server/raft/transport/frame-encoder.ts';
 import { GrpcTransport } from '../../../../server/raft/transport/grpc-transport.ts';
 import { RAFT_SERVICE } from '../../../../server/raft/transport/raft-service-definition.ts';
@@ -479,28 +476,5 @@ describe('GrpcTransport with a secret', () => {
     await beatUntil(b, a.peer, () => a.receiver.messages.length > 0);
     await beatUntil(a, b.peer, () => (a.transport.counts().disconnected ?? 0) > 2);
     expect(b.receiver.messages).toEqual([]);
-  });
-
-  it('does not forget a new place because an attempt at the old one failed late', () => {
-    const dialer = new Dialer();
-    dialer.heard('a', '10.0.0.1');
-    const old = dialer.lastHeard('a');
-    dialer.heard('a', '10.0.0.2');
-    dialer.forget('a', old);
-    expect(dialer.lastHeard('a')).toBe('10.0.0.2');
-    dialer.forget('a', '10.0.0.2');
-    expect(dialer.lastHeard('a')).toBeUndefined();
-  });
-
-  it('tries both the place that a server spoke from and the one that its name leads to', async () => {
-    const server = createServer();
-    await once(server.listen(21103, '127.0.0.1'), 'listening');
-    const dialer = new Dialer();
-    dialer.heard('localhost', '127.9.9.9');
-    const reached = await new Promise((resolve) => {
-      dialer.knock({ host: 'localhost', port: 21103, reached: resolve, failed: resolve });
-    });
-    expect(reached).toBe('127.0.0.1');
-    server.close();
   });
 });
