@@ -17,6 +17,9 @@ beforeAll(async () => {
   await installDefinition();
   await apply(restrictedNamespace(NAMESPACE));
   operator.start();
+  await cluster.apply(spec);
+  await cluster.ready(1);
+  await startLoadPod(cluster);
 }, 5 * MINUTES);
 
 afterAll(async () => {
@@ -28,8 +31,6 @@ describe('an AtomicCluster on a real cluster', () => {
   it(
     'counts soon after it is applied',
     async () => {
-      await cluster.apply(spec);
-      await cluster.ready(1);
       expect(await cluster.operation('counters-0', 'exchange', '7', '42')).toBe('0');
       expect(await cluster.operation('counters-0', 'get', '7')).toBe('42');
       expect(await cluster.status()).toMatchObject({
@@ -38,7 +39,6 @@ describe('an AtomicCluster on a real cluster', () => {
         faultTolerance: 0,
         quorum: 1,
       });
-      await startLoadPod(cluster);
     },
     5 * MINUTES,
   );
