@@ -1,10 +1,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { imageName, type ImageName } from './resources/image.ts';
 
 /** How the operator was started. */
 export type OperatorOptions = {
   /** Empty: all namespaces. */
   readonly namespace: string;
-  readonly image: { readonly repository: string; readonly tag: string };
+  readonly image: ImageName;
   readonly leaderElect: boolean;
   readonly leaseNamespace: string;
   readonly leaseName: string;
@@ -61,12 +62,11 @@ export function parseOperatorFlags(argv: readonly string[], version: string): Op
   return program.opts<OperatorOptions>();
 }
 
-function imageOf(text: string): OperatorOptions['image'] {
-  const colon = text.lastIndexOf(':');
-  if (colon <= text.lastIndexOf('/')) {
-    throw new InvalidArgumentError('expected repository:tag, the tag is the default version.');
-  }
-  return { repository: text.slice(0, colon), tag: text.slice(colon + 1) };
+function imageOf(text: string): ImageName {
+  const image = imageName(text);
+  // The colon of a registry's port comes before a slash.
+  if (text.includes(':') && !image.tag.includes('/')) return image;
+  throw new InvalidArgumentError('expected repository:tag, the tag is the default version.');
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

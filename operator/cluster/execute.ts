@@ -79,7 +79,7 @@ export async function execute(
 
 type LiveStatefulSet = KubernetesObject & { readonly spec?: { readonly template?: unknown } };
 
-/** With the StatefulSet as it is now: the one that was looked at. */
+/** With the StatefulSet as it is now, which is as it was seen. */
 type ConfirmedTools = ExecutionTools & { readonly live: LiveStatefulSet | undefined };
 
 /** The caches may lag behind: nothing is done on what is no longer so. */

@@ -1,5 +1,5 @@
-import { conditionOf } from '../api/condition.ts';
 import { atomicClusterSpecSchema, type AtomicClusterStatus } from '../api/atomic-cluster.ts';
+import { conditionOf } from '../api/condition.ts';
 import type { Plan } from '../cluster/action.ts';
 import { factsSeen } from '../cluster/evidence.ts';
 import type {
@@ -15,7 +15,7 @@ import type { Observed } from '../cluster/observed.ts';
 import { plan } from '../cluster/plan/plan.ts';
 import { statusOf } from '../cluster/status.ts';
 import type { KubernetesObject } from '../controller/kubernetes-object.ts';
-import { serverImage, type ImageName } from '../resources/image.ts';
+import { imageName, serverImage, type ImageName } from '../resources/image.ts';
 import { ANNOTATIONS, hostOf, LABELS, ordinalOf } from '../resources/names.ts';
 import { CLAIMS, NODES, PODS, STATEFUL_SETS, VOLUMES } from '../resources/resource-types.ts';
 import { podTemplate, templateHash } from '../resources/stateful-set.ts';
@@ -151,9 +151,7 @@ type WithImage = StatefulSetObject & {
 
 /** Where the spec names no image it is the operator's, which the StatefulSet has. */
 function liveImage(statefulSet: WithImage | undefined): ImageName {
-  const live = statefulSet?.spec?.template?.spec?.containers?.[0]?.image ?? '';
-  const colon = live.lastIndexOf(':');
-  return { repository: live.slice(0, Math.max(0, colon)), tag: live.slice(colon + 1) };
+  return imageName(statefulSet?.spec?.template?.spec?.containers?.[0]?.image ?? '');
 }
 
 /**

@@ -1,5 +1,5 @@
-import { conditionOf } from '../api/condition.ts';
 import type { AtomicClusterStatus, MemberState } from '../api/atomic-cluster.ts';
+import { conditionOf } from '../api/condition.ts';
 import type { PodView } from '../cluster/observed.ts';
 import { claimName, ordinalOf } from '../resources/names.ts';
 import { known } from './known.ts';
@@ -115,8 +115,8 @@ function troubleOf(
 ): string | undefined {
   if (!isWhole || ordinal === undefined) return undefined;
   const silence = pages.silent.get(ordinal);
-  const unheard = silence && `its status page does not answer: ${silence}`;
-  return podTrouble(pod) ?? unheard;
+  const isHeard = silence === undefined;
+  return podTrouble(pod) ?? (isHeard ? undefined : `its status page does not answer: ${silence}`);
 }
 
 function amissOf({ cluster, observed }: Look): readonly string[] {

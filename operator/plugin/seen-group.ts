@@ -212,9 +212,10 @@ class SeenGroup {
   }
 
   #notedLeader(): number | undefined {
-    const { leader, conditions } = this.#cluster.status ?? {};
-    const leads = conditionOf({ conditions }, 'Available')?.status === 'True';
-    return leader === undefined || !leads ? undefined : ordinalOf(this.#name.name, leader);
+    const { status } = this.#cluster;
+    const leads = conditionOf(status, 'Available')?.status === 'True';
+    if (status?.leader === undefined || !leads) return undefined;
+    return ordinalOf(this.#name.name, status.leader);
   }
 
   #ordinalOf(peer: string | null): number | undefined {

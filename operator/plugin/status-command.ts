@@ -25,7 +25,7 @@ type View = {
   readonly text: string;
   /** What changes on events, for an output that cannot be drawn anew. */
   readonly lines: readonly string[];
-  /** Why it could not be looked at; the rest is as it was before. */
+  /** Why it could not be looked at; `text` then has what was seen last, too. */
   readonly failure?: string;
 };
 

@@ -19,9 +19,9 @@ import { timestamp } from '../../../operator/controller/kubernetes-time.ts';
 import { FakeWatch } from './fake-watch.ts';
 import { FieldOwnership } from './field-ownership.ts';
 import { frozenCopy, mergePatched, without, type JsonMap } from './json-value.ts';
-import { effective } from './subresource.ts';
-import { isSelected } from './selection.ts';
 import { mustBeNewest, mustHold, mustNotExpect, refusal } from './preconditions.ts';
+import { isSelected } from './selection.ts';
+import { effective } from './subresource.ts';
 
 const MILLISECONDS = 1_000;
 const PODS: ResourceType = { group: '', version: 'v1', plural: 'pods', kind: 'Pod' };

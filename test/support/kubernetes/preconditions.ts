@@ -23,12 +23,6 @@ export function mustHold(
   }
 }
 
-/** An apply makes what is not there, whatever version it names; but never with a uid. */
-export function mustNotExpect({ name, uid }: ObjectMeta): void {
-  if (uid === undefined) return;
-  throw refusal(409, 'Conflict', `uid mismatch: ${uid} is given, and there is no ${name}`);
-}
-
 /** The same for writes, in which a wrong uid is an attempt to change it. */
 export function mustBeNewest(
   object: KubernetesObject,
@@ -38,4 +32,10 @@ export function mustBeNewest(
   if (uid !== undefined && uid !== object.metadata.uid) {
     throw refusal(422, 'Invalid', 'metadata.uid: field is immutable');
   }
+}
+
+/** An apply makes what is not there, whatever version it names; but never with a uid. */
+export function mustNotExpect({ name, uid }: ObjectMeta): void {
+  if (uid === undefined) return;
+  throw refusal(409, 'Conflict', `uid mismatch: ${uid} is given, and there is no ${name}`);
 }

@@ -101,13 +101,10 @@ export class FakeKubernetes {
   /** How many clusters are ready and have nothing left to do. */
   settled(): number {
     return this.api.peekAll<AtomicClusterObject>(ATOMIC_CLUSTER).filter(({ metadata, status }) => {
-      const holds = (type: string, value: string): boolean =>
-        status?.conditions?.some(
-          (one) =>
-            one.type === type &&
-            one.status === value &&
-            one.observedGeneration === metadata.generation,
-        ) ?? false;
+      const holds = (type: ConditionType, value: string): boolean => {
+        const found = conditionOf(status, type);
+        return found?.status === value && found.observedGeneration === metadata.generation;
+      };
       return holds('Ready', 'True') && holds('Reconciling', 'False');
     }).length;
   }

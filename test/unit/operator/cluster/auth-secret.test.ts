@@ -2,15 +2,13 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ATOMIC_CLUSTER } from '../../../../operator/api/atomic-cluster.ts';
 import type { ConnectReplica } from '../../../../operator/cluster/replicas.ts';
 import { EVENTS, type EventObject } from '../../../../operator/controller/event-recorder.ts';
-import type { KubernetesObject } from '../../../../operator/controller/kubernetes-object.ts';
+import type { SecretObject } from '../../../../operator/resources/auth-secret.ts';
 import { PODS, SECRETS } from '../../../../operator/resources/resource-types.ts';
 import { FakeClock } from '../../../support/kubernetes/fake-clock.ts';
 import { recordingLogger } from '../../../support/kubernetes/recording-logger.ts';
 import { FakeKubernetes } from '../../../support/operator/fake-kubernetes.ts';
 import { RunningOperator } from '../../../support/operator/running-operator.ts';
 import { stepUntilSettled } from '../../../support/operator/settling.ts';
-
-type SecretObject = KubernetesObject & { readonly data?: Readonly<Record<string, string>> };
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
