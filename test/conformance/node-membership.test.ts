@@ -220,4 +220,28 @@ describe('resetPeers', () => {
     await nodes.clock.advance(500);
     for (const { machine } of survivors) expect(machine.texts).toEqual(['kept', 'more']);
   });
+
+  it('outlives a crash of all survivors before any of them has led', async () => {
+    const nodes = await started('abcde');
+    const leader = await nodes.leader();
+    await nodes.apply(leader, 'kept');
+    await nodes.clock.advance(500);
+    for (const { node, letter } of [...nodes.members.values()]) {
+      if ('ab'.includes(letter)) continue;
+      await node.shutdown();
+      nodes.members.delete(letter);
+    }
+    const voters = new Set(['a', 'b'].map(peer));
+    for (const letter of 'ab') {
+      await nodes.member(letter).node.resetPeers(voters);
+      await nodes.restart(letter);
+    }
+    const next = await nodes.leader();
+    await nodes.apply(next, 'more');
+    await nodes.clock.advance(500);
+    expect(next.node.listPeers()).toEqual([...voters]);
+    for (const { machine } of nodes.members.values()) {
+      expect(machine.texts).toEqual(['kept', 'more']);
+    }
+  });
 });

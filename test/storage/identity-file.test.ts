@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { Incarnation, Lineage } from '../../server/raft/core/ids.ts';
+import { Incarnation, Lineage, Term } from '../../server/raft/core/ids.ts';
 import { RaftError } from '../../server/raft/error.ts';
 import { openIdentity } from '../../server/raft/storage/identity-file.ts';
 import type { Identity } from '../../server/raft/storage/identity-storage.ts';
+import { peer } from '../support/core-cluster.ts';
 import { SimulatedDisk } from '../support/simulated-disk.ts';
 
 const PATH = '/d/identity.json';
@@ -14,6 +15,7 @@ const IDENTITY: Identity = {
   lineage: Lineage('first'),
   bound: true,
   joined: true,
+  reset: undefined,
   formatVersion: 1,
 };
 
@@ -49,6 +51,27 @@ describe('the identity of a disk', () => {
     expect(await open(await written())).toEqual(IDENTITY);
   });
 
+  it('remembers a reset of the peers, in a format that older programs refuse', async () => {
+    const disk = await written();
+    const { group, peer: own } = IDENTITY;
+    const storage = await openIdentity(disk, '/d', {
+      ...{ group, peer: own, clusterId: '', drawIncarnation: () => 'x', hasData: false },
+    });
+    const reset = { voters: [peer('a'), peer('b')], term: Term(7) };
+    await storage.update({ reset });
+    expect(await open(disk)).toEqual({ ...IDENTITY, reset, formatVersion: 2 });
+  });
+
+  it.each([
+    ['no list', { voters: 'a:1:0:0', term: 7 }],
+    ['no peer', { voters: ['a'], term: 7 }],
+    ['no term', { voters: ['a:1:0:0'] }],
+  ])('with a reset that has %s is refused', async (_, reset) => {
+    await expect(open(planted({ ...IDENTITY, reset }))).rejects.toThrow(
+      '"reset" is missing or not',
+    );
+  });
+
   it('is never another one after a flipped bit', async () => {
     const disk = await written();
     const bits = disk.contents(PATH).length * 8;
@@ -81,7 +104,7 @@ describe('the identity of a disk', () => {
     ['a field that is missing', { bound: undefined }, /"bound" is missing/],
     ['a field of another type', { joined: 'yes' }, /"joined" is missing or not/],
     ['a field that was never there', { crc32d: '00000000' }, /"crc32d" is no field/],
-    ['a newer format', { formatVersion: 2 }, /format version 2, which this program cannot read/],
+    ['a newer format', { formatVersion: 3 }, /format version 3, which this program cannot read/],
   ])('without a checksum and with %s is refused', async (_, change, message) => {
     await expect(open(planted({ ...IDENTITY, ...change }))).rejects.toThrow(message);
   });

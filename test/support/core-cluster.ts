@@ -117,6 +117,7 @@ export class CoreCluster {
       hardState: { term: Term(1), votedFor: undefined, votedIncarnation: undefined },
       log: { firstIndex: LogIndex(1), lastIndex: LogIndex(0), termRuns: [], configurations: [] },
       snapshot: undefined,
+      reset: undefined,
       initialVoters: joining ? new Set() : new Set(this.#voters.map(peer)),
       joined: !joining,
       firstStart: true,
@@ -262,7 +263,9 @@ export class CoreCluster {
   resetPeers(letter: string, voters: string): Ticket {
     const ticket = ++this.#tickets;
     const peers = new Set(voters.split('').map(peer));
-    this.event(letter, { type: 'resetPeers', now: MonotonicMs(this.now), ticket, voters: peers });
+    const term = Term(this.node(letter).state.hardState.term + 1);
+    const now = MonotonicMs(this.now);
+    this.event(letter, { type: 'resetPeers', now, ticket, voters: peers, term });
     return ticket;
   }
 

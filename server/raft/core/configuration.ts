@@ -1,4 +1,4 @@
-import type { Incarnation, LogIndex, PeerId } from './ids.ts';
+import type { Incarnation, LogIndex, PeerId, Term } from './ids.ts';
 import type { Configuration, ConfigurationRecord, IndexedConfiguration } from './membership.ts';
 
 /** A stable configuration of voters alone, nobody bound to a disk yet (§6). */
@@ -35,6 +35,27 @@ export function isBoundTo(
   return bound === undefined || bound === incarnation;
 }
 
+/** What reset_peers puts in the place of `latest`: other voters, and disks bound as far as known. */
+export function resetRecord(
+  latest: ConfigurationRecord,
+  voters: ReadonlySet<PeerId>,
+  self: { readonly id: PeerId; readonly incarnation: Incarnation },
+): ConfigurationRecord {
+  const { configuration, fence, formatVersion } = latest;
+  const fresh = initialRecord(voters);
+  const kept = [...configuration.incarnations].filter(([peer]) => voters.has(peer));
+  // Disks that found a group together know nothing of each other: they start unbound, as with
+  // initial_conf, or each would refuse the others.
+  const founds = configuration.voters.size === 0;
+  const incarnations = new Map(founds ? [] : [...kept, [self.id, self.incarnation] as const]);
+  return {
+    ...fresh,
+    fence,
+    formatVersion,
+    configuration: { ...fresh.configuration, incarnations },
+  };
+}
+
 /** The same configuration with disks bound that were not, and nobody bound who is no member. */
 export function bindMembers(
   configuration: Configuration,
@@ -61,8 +82,13 @@ export function votersChanged(a: ReadonlySet<PeerId>, b: ReadonlySet<PeerId>): n
  */
 export class ConfigurationHistory {
   #entries: IndexedConfiguration[];
-  /** Set by reset_peers: in force on this node alone until the log brings another. */
-  #override: ConfigurationRecord | undefined;
+  /**
+   * Set by reset_peers: in force on this node alone until the log holds a configuration of
+   * `sinceTerm` or later. What the log brings of older terms belongs to the history left behind.
+   */
+  #override: { readonly record: ConfigurationRecord; readonly sinceTerm: Term } | undefined;
+  /** Where the log took over from the override. */
+  #resumedAt: LogIndex | undefined;
 
   /** `base` is what the snapshot or initial_conf gives; `entries` follow it in the log. */
   constructor(base: IndexedConfiguration, entries: readonly IndexedConfiguration[]) {
@@ -72,7 +98,8 @@ export class ConfigurationHistory {
   /** The configuration in force. */
   latest(): IndexedConfiguration {
     const newest = this.#entryAt(this.#entries.length - 1);
-    return this.#override === undefined ? newest : { ...this.#override, index: newest.index };
+    if (this.#override === undefined || this.#resumedAt !== undefined) return newest;
+    return { ...this.#override.record, index: newest.index };
   }
 
   /** The configuration in force at `index`, as a snapshot at `index` must record it. */
@@ -82,7 +109,7 @@ export class ConfigurationHistory {
 
   /** The configuration in force at `index` and all that follow it, up to the one in force now. */
   since(index: LogIndex): readonly IndexedConfiguration[] {
-    if (this.#override !== undefined) return [this.latest()];
+    if (this.#override !== undefined && this.#resumedAt === undefined) return [this.latest()];
     const base = this.at(index);
     return [base, ...this.#entries.filter((entry) => entry.index > base.index)];
   }
@@ -95,9 +122,9 @@ export class ConfigurationHistory {
     return stable ?? this.#entryAt(0);
   }
 
-  append(entry: IndexedConfiguration): void {
+  append(entry: IndexedConfiguration, term: Term): void {
     this.#entries.push(entry);
-    this.#override = undefined;
+    this.#follows(entry.index, term);
   }
 
   /** Undoes configurations from `index` on. Returns whether any was undone. */
@@ -105,6 +132,7 @@ export class ConfigurationHistory {
     const kept = this.#entries.filter((entry, position) => position === 0 || entry.index < index);
     const undone = kept.length < this.#entries.length;
     this.#entries = kept;
+    if (this.#resumedAt !== undefined && this.#resumedAt >= index) this.#resumedAt = undefined;
     return undone;
   }
 
@@ -114,14 +142,23 @@ export class ConfigurationHistory {
     this.#entries = [base, ...this.#entries.filter((entry) => entry.index > base.index)];
   }
 
-  /** A snapshot replaced the log: its configuration is the base now (§7). */
-  restart(base: IndexedConfiguration, keepAfter: LogIndex): void {
+  /** A snapshot whose last entry is of `term` replaced the log: its configuration is the base (§7). */
+  restart(base: IndexedConfiguration, term: Term, keepAfter: LogIndex): void {
     this.#entries = [base, ...this.#entries.filter((entry) => entry.index > keepAfter)];
-    this.#override = undefined;
+    if (this.#resumedAt !== undefined && this.#resumedAt <= keepAfter) this.#resumedAt = undefined;
+    this.#follows(base.index, term);
   }
 
-  override(record: ConfigurationRecord): void {
-    this.#override = record;
+  /** Puts `record` in force until the log holds a configuration of `sinceTerm` or later. */
+  override(record: ConfigurationRecord, sinceTerm: Term): void {
+    this.#override = { record, sinceTerm };
+    this.#resumedAt = undefined;
+  }
+
+  /** A leader opens its term with the configuration it knows: of that term, it is the new one. */
+  #follows(index: LogIndex, term: Term): void {
+    if (this.#override === undefined || term < this.#override.sinceTerm) return;
+    this.#resumedAt ??= index;
   }
 
   #entryAt(position: number): IndexedConfiguration {

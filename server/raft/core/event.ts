@@ -65,12 +65,16 @@ export type Event =
       readonly ticket: Ticket;
       readonly change: MembershipChange;
     }
-  /** braft reset_peers: this node alone adopts `voters`, without consensus. */
+  /**
+   * braft reset_peers: this node alone adopts `voters` and `term`, without consensus. Everything
+   * that is written from then on is of a later term.
+   */
   | {
       readonly type: 'resetPeers';
       readonly now: MonotonicMs;
       readonly ticket: Ticket;
       readonly voters: ReadonlySet<PeerId>;
+      readonly term: Term;
     }
   /** braft transfer_leadership_to; undefined target: the most up-to-date follower (ANY_PEER). */
   | {

@@ -94,7 +94,7 @@ export function handleSnapshotDownloaded(state: RaftState, out: Outbox, meta: Sn
     state.log.compactTo(LogIndex(meta.lastIncluded.index + 1));
   }
   const keepAfter = resetLog ? LogIndex(Number.MAX_SAFE_INTEGER) : meta.lastIncluded.index;
-  state.configurations.restart(base, keepAfter);
+  state.configurations.restart(base, meta.lastIncluded.term, keepAfter);
   state.snapshot = meta;
   state.commitIndex = meta.lastIncluded.index;
   out.install(meta, resetLog);
@@ -158,7 +158,8 @@ function appendAsFollower(state: RaftState, out: Outbox, write: LogWrite): void 
   out.append(entries);
   for (const entry of entries) {
     if (entry.kind !== 'configuration') continue;
-    state.configurations.append({ ...entry.configuration, index: entry.id.index });
+    const { index, term } = entry.id;
+    state.configurations.append({ ...entry.configuration, index }, term);
   }
 }
 

@@ -24,6 +24,8 @@ export type Recovered = {
   readonly hardState: HardState;
   readonly log: RecoveredLog;
   readonly snapshot: SnapshotMeta | undefined;
+  /** What reset_peers made of this disk: in force until the log holds a configuration since `term`. */
+  readonly reset: { readonly voters: ReadonlySet<PeerId>; readonly term: Term } | undefined;
   /** Used only while neither log nor snapshot holds a configuration (braft initial_conf). */
   readonly initialVoters: ReadonlySet<PeerId>;
   /** False: an empty disk that must not vote until a leader addresses its incarnation. */

@@ -29,8 +29,9 @@ export function appendAsLeader(
   out.append(entries);
   for (const entry of entries) {
     if (entry.kind !== 'configuration') continue;
-    state.configurations.append({ ...entry.configuration, index: entry.id.index });
-    raiseReadonlyIndexes(leader, entry.id.index);
+    const { index, term } = entry.id;
+    state.configurations.append({ ...entry.configuration, index }, term);
+    raiseReadonlyIndexes(leader, index);
     syncProgress(state, leader);
     evaluateReadonly(state, leader);
   }

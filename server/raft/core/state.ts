@@ -2,6 +2,7 @@ import { assert } from './assert.ts';
 import {
   ConfigurationHistory,
   initialRecord,
+  resetRecord,
   isBoundTo,
   isVoter,
   membersOf,
@@ -169,7 +170,7 @@ export function createState(options: CoreOptions, recovered: Recovered): RaftSta
     durableHardState: hardState,
     durableIndex: log.lastIndex,
     log: new RaftLog(log, snapshot?.lastIncluded),
-    configurations: new ConfigurationHistory(base, log.configurations),
+    configurations: configurationsOf(options, recovered, base),
     commitIndex: applied,
     appliedIndex: applied,
     snapshot,
@@ -184,6 +185,26 @@ export function createState(options: CoreOptions, recovered: Recovered): RaftSta
     announcedFormats: new Map(),
     leaseEpochs: 0,
   };
+}
+
+/** The configurations of log and snapshot, and what a reset put in their place. */
+function configurationsOf(
+  options: CoreOptions,
+  { log, reset, snapshot }: Recovered,
+  base: IndexedConfiguration,
+): ConfigurationHistory {
+  const history = new ConfigurationHistory(base, log.configurations);
+  if (reset === undefined) return history;
+  const termOf = (index: LogIndex): Term | undefined =>
+    log.termRuns.findLast(({ first }) => first <= index)?.term;
+  const since = (term: Term | undefined): boolean => term !== undefined && term >= reset.term;
+  // Of whichever term a leader writes, its first entry is the configuration.
+  const resumed =
+    since(snapshot?.lastIncluded.term) ||
+    log.configurations.some(({ index }) => since(termOf(index)));
+  if (resumed) return history;
+  history.override(resetRecord(history.latest(), reset.voters, options), reset.term);
+  return history;
 }
 
 /** The configuration in force: the newest in the log, committed or not (§6). */

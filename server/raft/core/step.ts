@@ -1,5 +1,4 @@
 import { unreachable } from './assert.ts';
-import { initialRecord } from './configuration.ts';
 import { handleChange, keepHouse } from './change.ts';
 import { handleOwnLogDurable } from './commit.ts';
 import type { Effect } from './effect.ts';
@@ -19,7 +18,7 @@ import {
   handleSnapshotDownloaded,
   handleSnapshotDownloadFailed,
 } from './follower.ts';
-import { LogIndex, MonotonicMs, Term, type LogIndex as Index } from './ids.ts';
+import { LogIndex, MonotonicMs, type LogIndex as Index } from './ids.ts';
 import {
   handleAppendResponse,
   handleFetched,
@@ -34,8 +33,9 @@ import type { Message, SnapshotMeta } from './message.ts';
 import { Outbox } from './outbox.ts';
 import { handleRead } from './reads.ts';
 import { evaluateReadonly } from './replication.ts';
+import { handleResetPeers } from './reset.ts';
 import { resetElectionDeadline, type RaftState } from './state.ts';
-import { becomeFollower, reasonOf } from './step-down.ts';
+import { reasonOf } from './step-down.ts';
 import { handleTransfer, resign } from './transfer.ts';
 
 /**
@@ -187,46 +187,6 @@ function handleAnnounced(
 ): void {
   state.announcedFormats.set(event.peer, event.formatVersionMax);
   if (state.role.type === 'leader') keepHouse(state, out, state.role);
-}
-
-/** braft reset_peers: this node alone adopts the new voters, in a new term. */
-function handleResetPeers(
-  state: RaftState,
-  out: Outbox,
-  event: Extract<Event, { type: 'resetPeers' }>,
-): void {
-  const { ticket, voters } = event;
-  const { configuration, ...rest } = state.configurations.latest();
-  const busy = state.role.type === 'leader' && state.role.change !== undefined;
-  if (voters.size === 0) {
-    return out.refuse(ticket, reasonOf('EINVAL', 'new_peers is empty'));
-  }
-  if (busy) return out.refuse(ticket, reasonOf('EBUSY', 'is changing the configuration'));
-  const same =
-    configuration.outgoing === undefined &&
-    configuration.voters.size === voters.size &&
-    [...voters].every((peer) => configuration.voters.has(peer));
-  if (!same) {
-    const { id, incarnation } = state.options;
-    const kept = [...configuration.incarnations].filter(([peer]) => voters.has(peer));
-    const fresh = initialRecord(voters);
-    // Disks that found a group together know nothing of each other: they start unbound, as with
-    // initial_conf, or each would refuse the others.
-    const founds = configuration.voters.size === 0;
-    const incarnations = new Map(founds ? [] : [...kept, [id, incarnation] as const]);
-    state.configurations.override({
-      ...fresh,
-      fence: rest.fence,
-      formatVersion: rest.formatVersion,
-      configuration: { ...fresh.configuration, incarnations },
-    });
-    state.joined = true;
-    const term = Term(state.hardState.term + 1);
-    const reason = reasonOf('ESETPEER', 'the peers were reset');
-    becomeFollower(state, out, { term, leader: undefined, reason });
-    out.configurationChanged();
-  }
-  out.add({ type: 'done', ticket });
 }
 
 /** braft vote(): campaign at the next tick, in spite of a leader that is heard. */

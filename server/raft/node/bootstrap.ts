@@ -1,3 +1,4 @@
+import { Term } from '../core/ids.ts';
 import { RaftError } from '../error.ts';
 import type { Identity, IdentityStorage } from '../storage/identity-storage.ts';
 import { firstLineage } from './lineage.ts';
@@ -48,7 +49,8 @@ async function found<Context>(
     answered = Promise.all([reset.promise, campaign.promise]);
     const now = engine.now();
     const { electionTimeoutMs } = engine.state.timing;
-    driver.submit({ type: 'resetPeers', now, ticket: reset.ticket, voters });
+    const term = Term(engine.state.hardState.term + 1);
+    driver.submit({ type: 'resetPeers', now, ticket: reset.ticket, voters, term });
     // Nobody else could be leading: no need to wait for an election timeout.
     driver.submit({ type: 'campaign', now, ticket: campaign.ticket, electionTimeoutMs });
   });

@@ -1,4 +1,5 @@
 import { initialRecord } from '../core/configuration.ts';
+import type { HardState } from '../core/event.ts';
 import { LogIndex, type PeerId } from '../core/ids.ts';
 import { peerFields } from '../core/peer-id.ts';
 import type { Recovered } from '../core/recovered.ts';
@@ -30,17 +31,19 @@ export async function recover<Context>(start: Start<Context>): Promise<Recovered
   checkFormat(storage);
   const snapshot = storage.snapshots?.recovered;
   const log = await agreeingLog(storage);
-  const hardState = storage.meta.recovered;
+  const hardState = await settleTerm(storage);
   const empty = log.lastIndex === 0 && snapshot === undefined;
   const firstStart = empty && hardState.term <= 1 && hardState.votedFor === undefined;
   await settleIdentity(start, empty);
+  const { joined, reset } = storage.identity.current();
   return {
     now: options.clock.now(),
     hardState,
     log,
     snapshot,
     initialVoters,
-    joined: storage.identity.current().joined,
+    joined,
+    reset: reset && { voters: new Set(reset.voters), term: reset.term },
     firstStart,
   };
 }
@@ -53,6 +56,15 @@ function checkFormat({ log, snapshots }: NodeStorage): void {
   const text = `the group writes format version ${String(active)}`;
   const advice = `this program reads up to ${String(FORMAT_VERSION_MAX)}: run a newer one`;
   throw new RaftError('EINVAL', `${text}; ${advice}`);
+}
+
+/** The term at least that of the last reset: a crash may have come between the two files. */
+async function settleTerm({ meta, identity }: NodeStorage): Promise<HardState> {
+  const { reset } = identity.current();
+  if (reset === undefined || reset.term <= meta.recovered.term) return meta.recovered;
+  const raised = { term: reset.term, votedFor: undefined, votedIncarnation: undefined };
+  await meta.save(raised);
+  return raised;
 }
 
 /** The log as the core may use it, reset when a crash left a snapshot that it does not reach. */

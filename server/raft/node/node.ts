@@ -1,19 +1,18 @@
 import { isLeaseValid, isReadonly } from '../core/observe.ts';
 import { LogIndex, Term, type LogId, type PeerId } from '../core/ids.ts';
-import { peersText } from '../core/peer-id.ts';
 import type { MembershipChange } from '../core/membership.ts';
 import type { Proposal } from '../core/event.ts';
 import { RaftError } from '../error.ts';
 import type { Receiver } from '../transport/transport.ts';
 import { bootstrap } from './bootstrap.ts';
 import { FORMAT_VERSION_MAX } from './defaults.ts';
-import { lineageAfterReset } from './lineage.ts';
 import type { ChangeGuard, MembershipResult, NodeApi } from './node-api.ts';
 import { NodeEngine } from './node-engine.ts';
 import type { NodeOptions, Task } from './node-options.ts';
 import { recover } from './node-start.ts';
 import type { LeaderLeaseStatus, NodeState, NodeStatus } from './node-status.ts';
 import { leaseStatus, nodeState, nodeStatus } from './node-view.ts';
+import { resetPeers } from './reset-peers.ts';
 import type { NodeError } from './state-machine.ts';
 
 /** Entries looked through at once for a user log. */
@@ -176,27 +175,7 @@ export class Node<Context = unknown> implements NodeApi<Context> {
   }
 
   async resetPeers(voters: ReadonlySet<PeerId>): Promise<void> {
-    const engine = this.#working();
-    const { state } = engine;
-    const { identity } = this.#optionsOf().storage;
-    const { lineage: before, joined } = identity.current();
-    const { configuration } = state.configurations.latest();
-    const changing = state.role.type === 'leader' && state.role.change !== undefined;
-    const same = peersText(voters) === peersText(configuration.voters);
-    if (voters.size > 0 && !changing && !(same && configuration.outgoing === undefined)) {
-      // The new history first: the old members must not be able to reach the new group.
-      await identity.update({ lineage: lineageAfterReset(before, voters), joined: true });
-    }
-    const { ticket, promise } = engine.requests.open<unknown>();
-    engine.driver.submit({ type: 'resetPeers', now: engine.now(), ticket, voters });
-    await promise.catch(async (error: unknown) => {
-      // Refused after all: this disk still belongs to its old history.
-      const moved = identity.current().lineage !== before;
-      if (moved && engine.failure() === undefined) {
-        await identity.update({ lineage: before, joined });
-      }
-      throw error;
-    });
+    await resetPeers(this.#working(), this.#optionsOf().storage.identity, voters);
   }
 
   async bootstrap(clusterId: string): Promise<void> {

@@ -3,7 +3,9 @@ import type { Identity } from '../storage/identity-storage.ts';
 import type { AddressedMessage, ReceiveRefusal } from '../transport/transport.ts';
 
 /** What a message must make durable about this disk before the core may see it. */
-export type IdentityChange = Partial<Pick<Identity, 'clusterId' | 'lineage' | 'bound' | 'joined'>>;
+export type IdentityChange = Partial<
+  Pick<Identity, 'clusterId' | 'lineage' | 'bound' | 'joined' | 'reset'>
+>;
 
 export type GateVerdict =
   | { readonly type: 'refuse'; readonly reason: ReceiveRefusal }

@@ -1,4 +1,5 @@
-import { Incarnation, Lineage } from '../core/ids.ts';
+import { Incarnation, Lineage, Term } from '../core/ids.ts';
+import { parsePeerId } from '../core/peer-id.ts';
 import { checksumText, crc32c } from '../encoding/crc32c.ts';
 import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
@@ -44,7 +45,9 @@ export async function openIdentity(
   let tail: Promise<void> = Promise.resolve();
   const update: IdentityStorage['update'] = (changes) => {
     tail = tail.then(async () => {
-      const changed = { ...current, ...changes };
+      const merged = { ...current, ...changes };
+      const formatVersion = Math.max(merged.formatVersion, formatVersionFor(merged));
+      const changed = { ...merged, formatVersion };
       await save(changed);
       current = changed;
     });
@@ -68,6 +71,7 @@ function firstIdentity({
     lineage: undefined,
     bound: false,
     joined: hasData,
+    reset: undefined,
     formatVersion: 1,
   };
 }
@@ -154,8 +158,30 @@ function parseFields(path: string, content: Record<string, unknown>): Identity {
     lineage: 'lineage' in content ? Lineage(text('lineage')) : undefined,
     bound: flag('bound'),
     joined: flag('joined'),
+    reset: content['reset'] === undefined ? undefined : parseReset(content['reset'], wrong),
     formatVersion,
   };
 }
 
-const FORMAT_VERSION_MAX = 1;
+function parseReset(
+  field: unknown,
+  wrong: (name: string) => RaftError,
+): NonNullable<Identity['reset']> {
+  const { voters, term } = { ...(Object(field) as Record<string, unknown>) };
+  if (!Array.isArray(voters) || typeof term !== 'number') throw wrong('reset');
+  return {
+    voters: voters.map((text: unknown) => {
+      const parsed = typeof text === 'string' ? parsePeerId(text) : undefined;
+      if (parsed?.ok !== true) throw wrong('reset');
+      return parsed.peer;
+    }),
+    term: Term(term),
+  };
+}
+
+/** A program that does not know of a reset would obey the configuration before it. */
+function formatVersionFor({ reset }: Identity): number {
+  return reset === undefined ? 1 : FORMAT_VERSION_MAX;
+}
+
+const FORMAT_VERSION_MAX = 2;

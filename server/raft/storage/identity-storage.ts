@@ -1,4 +1,4 @@
-import type { Incarnation, Lineage } from '../core/ids.ts';
+import type { Incarnation, Lineage, PeerId, Term } from '../core/ids.ts';
 
 /**
  * Who this disk is (identity.json): drawn once, synced before the first message. Ours, beside
@@ -19,6 +19,11 @@ export type Identity = {
   readonly bound: boolean;
   /** May vote and campaign: started with initial_state=new, adopted, reset, or addressed. */
   readonly joined: boolean;
+  /**
+   * The last reset_peers of this disk: its voters are in force until the log holds a configuration
+   * of `term` or later. Undefined: there was none.
+   */
+  readonly reset: { readonly voters: readonly PeerId[]; readonly term: Term } | undefined;
   /** Newest format version this directory has been written with. */
   readonly formatVersion: number;
 };

@@ -10,7 +10,7 @@ import {
   membersOf,
   votersChanged,
 } from '../../../../server/raft/core/configuration.ts';
-import { Incarnation, LogIndex, type PeerId } from '../../../../server/raft/core/ids.ts';
+import { Incarnation, LogIndex, Term, type PeerId } from '../../../../server/raft/core/ids.ts';
 import type { IndexedConfiguration } from '../../../../server/raft/core/membership.ts';
 import { letterOf, peer } from '../../../support/core-cluster.ts';
 
@@ -77,7 +77,7 @@ function perform(history: ConfigurationHistory, naive: NaiveHistory, operation: 
       naive.lastIndex += operation.gap;
       const fence = naive.entries.length * 1_000 + naive.lastIndex;
       const entry = at(naive.lastIndex, fence, operation.joint ? 'abd' : undefined);
-      history.append(entry);
+      history.append(entry, Term(1));
       naive.entries.push(entry);
       break;
     }
@@ -102,7 +102,7 @@ function perform(history: ConfigurationHistory, naive: NaiveHistory, operation: 
       const index = between(committed, lastIndex, operation.share);
       const base = naive.at(index);
       if (base === undefined) break;
-      history.restart(base, LogIndex(index));
+      history.restart(base, Term(1), LogIndex(index));
       naive.committed = index;
       naive.compacted = index;
       break;
@@ -160,7 +160,7 @@ describe('ConfigurationHistory', () => {
   describe('after reset_peers', () => {
     const reset = (): ConfigurationHistory => {
       const history = new ConfigurationHistory(at(0), [at(2), at(4)]);
-      history.override(initialRecord(peersOf('z')));
+      history.override(initialRecord(peersOf('z')), Term(5));
       return history;
     };
     const lettersOf = (history: ConfigurationHistory): string[] =>
@@ -177,19 +177,37 @@ describe('ConfigurationHistory', () => {
       [
         'an entry',
         (history: ConfigurationHistory) => {
-          history.append(at(7));
+          history.append(at(7), Term(5));
         },
       ],
       [
         'a snapshot',
         (history: ConfigurationHistory) => {
-          history.restart(at(7), LogIndex(7));
+          history.restart(at(7), Term(5), LogIndex(7));
         },
       ],
     ])('%s of a leader replaces them', (_, replace) => {
       const history = reset();
       replace(history);
       expect(history.latest()).toEqual(at(7));
+    });
+
+    it('what the log brings of the history before the reset leaves them in force', () => {
+      const history = reset();
+      history.append(at(7), Term(4));
+      history.restart(at(8), Term(4), LogIndex(8));
+      expect(lettersOf(history)).toEqual(['z']);
+      expect(history.latest().index).toBe(8);
+    });
+
+    it('they are in force again when the entry that replaced them is cut off', () => {
+      const history = reset();
+      history.append(at(7), Term(6));
+      history.append(at(9), Term(6));
+      history.truncateFrom(LogIndex(9));
+      expect(history.latest()).toEqual(at(7));
+      history.truncateFrom(LogIndex(7));
+      expect(lettersOf(history)).toEqual(['z']);
     });
 
     it('neither a cut nor a compaction brings the old ones back', () => {

@@ -46,6 +46,7 @@ function stateOf(electionTimeoutMs: number): RaftState {
       hardState: { term: Term(1), votedFor: undefined, votedIncarnation: undefined },
       log: { firstIndex: LogIndex(1), lastIndex: LogIndex(0), termRuns: [], configurations: [] },
       snapshot: undefined,
+      reset: undefined,
       initialVoters: new Set([peer('a')]),
       joined: true,
       firstStart: true,

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { initialRecord } from '../../../../server/raft/core/configuration.ts';
 import { Lineage, LogIndex, Term } from '../../../../server/raft/core/ids.ts';
 import { parsePeerId } from '../../../../server/raft/core/peer-id.ts';
+import type { HardState } from '../../../../server/raft/core/event.ts';
 import type { Recovered } from '../../../../server/raft/core/recovered.ts';
 import { firstLineage, lineageAfterReset } from '../../../../server/raft/node/lineage.ts';
 import { silentLogger } from '../../../../server/raft/node/logger.ts';
@@ -37,8 +38,10 @@ async function start(
   readonly recovered: Recovered;
   readonly resets: readonly number[];
   readonly identity: Identity;
+  readonly saved: readonly HardState[];
 }> {
   const resets: number[] = [];
+  const saved: HardState[] = [];
   let identity: Identity = {
     clusterId: '',
     group: 'Test',
@@ -47,6 +50,7 @@ async function start(
     lineage: undefined,
     bound: false,
     joined: false,
+    reset: undefined,
     formatVersion: 1,
     ...disk.identity,
   };
@@ -60,7 +64,10 @@ async function start(
           votedFor: undefined,
           votedIncarnation: undefined,
         },
-        save: never,
+        save: (hardState) => {
+          saved.push(hardState);
+          return Promise.resolve();
+        },
       },
       snapshots: snapshotsOf(disk.snapshot),
       identity: {
@@ -80,7 +87,7 @@ async function start(
     ...(disk.initialState !== undefined && { initialState: disk.initialState }),
   };
   const recovered = await recover({ group: 'Test', peer: self, options });
-  return { recovered, resets, identity };
+  return { recovered, resets, identity, saved };
 }
 
 function never(): never {
@@ -124,6 +131,24 @@ function snapshotsOf(snapshot: Disk['snapshot']): SnapshotStorage {
     lastIndex: () => LogIndex(0),
   };
 }
+
+describe('a reset of the peers', () => {
+  const reset = { voters: [peer('a')], term: Term(9) };
+
+  it('is in force at the next start, in its term, though the crash came before the term was saved', async () => {
+    const { recovered, saved } = await start({ log: [1, 5], identity: { joined: true, reset } });
+    expect(recovered.reset).toEqual({ voters: new Set([peer('a')]), term: 9 });
+    expect(recovered.hardState).toEqual({ term: 9 });
+    expect(saved).toEqual([{ term: 9 }]);
+  });
+
+  it('leaves a later term and its vote alone', async () => {
+    const early = { ...reset, term: Term(2) };
+    const { recovered, saved } = await start({ log: [1, 5], identity: { reset: early } });
+    expect(recovered.hardState.term).toBe(3);
+    expect(saved).toEqual([]);
+  });
+});
 
 describe('log and snapshot at the start', () => {
   it('are refused when the group writes a newer format than this program reads', async () => {

@@ -15,6 +15,7 @@ const identity: Identity = {
   lineage: Lineage('first'),
   bound: true,
   joined: true,
+  reset: undefined,
   formatVersion: 1,
 };
 const fresh: Identity = {
