@@ -31,6 +31,7 @@ export { Node } from './node/node.ts';
 export { raftStat } from './node/raft-stat.ts';
 export type { ChangeGuard, MembershipResult, NodeApi } from './node/node-api.ts';
 export type { NodeOptions, NodeStorage, Task } from './node/node-options.ts';
+export type { ResetPlan } from './node/planned-reset.ts';
 export type { LeaderLeaseStatus, NodeState, NodeStatus, PeerStatus } from './node/node-status.ts';
 export type {
   ApplyIterator,

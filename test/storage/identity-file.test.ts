@@ -16,6 +16,7 @@ const IDENTITY: Identity = {
   bound: true,
   joined: true,
   reset: undefined,
+  prepared: undefined,
   formatVersion: 1,
 };
 
@@ -57,8 +58,12 @@ describe('the identity of a disk', () => {
     const storage = await openIdentity(disk, '/d', {
       ...{ group, peer: own, clusterId: '', drawIncarnation: () => 'x', hasData: false },
     });
-    const reset = { voters: [peer('a'), peer('b')], term: Term(7) };
-    await storage.update({ reset });
+    const goal = { voters: [peer('a'), peer('b')], term: Term(7) };
+    const prepared = { ...goal, planHash: 'h', lineage: Lineage('second') };
+    await storage.update({ prepared });
+    expect(await open(disk)).toEqual({ ...IDENTITY, prepared, formatVersion: 2 });
+    const reset = { ...goal, planned: { planHash: 'h', from: Lineage('first') } };
+    await storage.update({ reset, prepared: undefined });
     expect(await open(disk)).toEqual({ ...IDENTITY, reset, formatVersion: 2 });
   });
 
@@ -66,6 +71,7 @@ describe('the identity of a disk', () => {
     ['no list', { voters: 'a:1:0:0', term: 7 }],
     ['no peer', { voters: ['a'], term: 7 }],
     ['no term', { voters: ['a:1:0:0'] }],
+    ['half a plan', { voters: ['a:1:0:0'], term: 7, planned: { planHash: 'h' } }],
   ])('with a reset that has %s is refused', async (_, reset) => {
     await expect(open(planted({ ...IDENTITY, reset }))).rejects.toThrow(
       '"reset" is missing or not',

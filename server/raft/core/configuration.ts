@@ -109,7 +109,7 @@ export class ConfigurationHistory {
 
   /** The configuration in force at `index` and all that follow it, up to the one in force now. */
   since(index: LogIndex): readonly IndexedConfiguration[] {
-    if (this.#override !== undefined && this.#resumedAt === undefined) return [this.latest()];
+    if (this.isOverridden()) return [this.latest()];
     const base = this.at(index);
     return [base, ...this.#entries.filter((entry) => entry.index > base.index)];
   }
@@ -153,6 +153,16 @@ export class ConfigurationHistory {
   override(record: ConfigurationRecord, sinceTerm: Term): void {
     this.#override = { record, sinceTerm };
     this.#resumedAt = undefined;
+  }
+
+  /** Takes an override back: what the log says is in force again. */
+  endOverride(): void {
+    this.#override = undefined;
+  }
+
+  /** Whether reset_peers has put a configuration in force that no log entry here has replaced. */
+  isOverridden(): boolean {
+    return this.#override !== undefined && this.#resumedAt === undefined;
   }
 
   /** A leader opens its term with the configuration it knows: of that term, it is the new one. */

@@ -76,6 +76,8 @@ export type Event =
       readonly voters: ReadonlySet<PeerId>;
       readonly term: Term;
     }
+  /** Takes a reset back of which the log holds nothing yet: the log's configuration is in force. */
+  | { readonly type: 'undoReset'; readonly now: MonotonicMs; readonly ticket: Ticket }
   /** braft transfer_leadership_to; undefined target: the most up-to-date follower (ANY_PEER). */
   | {
       readonly type: 'transferLeadership';

@@ -4,12 +4,17 @@ import type { Outbox } from './outbox.ts';
 import type { RaftState } from './state.ts';
 import { becomeFollower, reasonOf } from './step-down.ts';
 
-/** braft reset_peers: this node alone adopts the new voters, in a new term. */
-export function handleResetPeers(
-  state: RaftState,
-  out: Outbox,
-  event: Extract<Event, { type: 'resetPeers' }>,
-): void {
+type Reset = Extract<Event, { type: 'resetPeers' }>;
+type Undo = Extract<Event, { type: 'undoReset' }>;
+
+/** braft reset_peers, and what takes it back. */
+export function handleReset(state: RaftState, out: Outbox, event: Reset | Undo): void {
+  if (event.type === 'resetPeers') resetPeers(state, out, event);
+  else undoReset(state, out, event);
+}
+
+/** This node alone adopts the new voters, in a new term. */
+function resetPeers(state: RaftState, out: Outbox, event: Reset): void {
   const { ticket, voters, term } = event;
   const latest = state.configurations.latest();
   const { configuration } = latest;
@@ -32,6 +37,18 @@ export function handleResetPeers(
     becomeFollower(state, out, { term, leader: undefined, reason: RESET });
     out.configurationChanged();
   }
+  out.add({ type: 'done', ticket });
+}
+
+/** Goes back to the configuration of the log; the term stays, for it may have been voted in. */
+function undoReset(state: RaftState, out: Outbox, { ticket }: Undo): void {
+  if (!state.configurations.isOverridden()) {
+    const text = 'the log holds an entry of the new history';
+    return out.refuse(ticket, reasonOf('EPERM', text));
+  }
+  state.configurations.endOverride();
+  becomeFollower(state, out, { term: state.hardState.term, leader: undefined, reason: RESET });
+  out.configurationChanged();
   out.add({ type: 'done', ticket });
 }
 

@@ -33,7 +33,7 @@ import type { Message, SnapshotMeta } from './message.ts';
 import { Outbox } from './outbox.ts';
 import { handleRead } from './reads.ts';
 import { evaluateReadonly } from './replication.ts';
-import { handleResetPeers } from './reset.ts';
+import { handleReset } from './reset.ts';
 import { resetElectionDeadline, type RaftState } from './state.ts';
 import { reasonOf } from './step-down.ts';
 import { handleTransfer, resign } from './transfer.ts';
@@ -104,18 +104,34 @@ function handleRequestOrSnapshot(state: RaftState, out: Outbox, event: Unhandled
       return handleSnapshotSendFailed(state, event.peer);
     case 'changeMembership':
       return handleChange(state, out, event);
-    case 'resetPeers':
-      return handleResetPeers(state, out, event);
     case 'transferLeadership':
       return handleTransfer(state, out, event);
     case 'campaign':
       return handleCampaign(state, out, event);
+    case 'resign':
+      return resign(state, out, { wakeSuccessor: event.wakeSuccessor, reason: QUITTING });
+    default:
+      return handleOrder(state, out, event);
+  }
+}
+
+/** What a person decides for this node alone. */
+function handleOrder(
+  state: RaftState,
+  out: Outbox,
+  event: Extract<
+    Event,
+    { readonly type: 'resetPeers' | 'undoReset' | 'setTiming' | 'setReadonly' }
+  >,
+): void {
+  switch (event.type) {
+    case 'resetPeers':
+    case 'undoReset':
+      return handleReset(state, out, event);
     case 'setTiming':
       return handleTiming(state, event);
     case 'setReadonly':
       return handleReadonly(state, event.readonly);
-    case 'resign':
-      return resign(state, out, { wakeSuccessor: event.wakeSuccessor, reason: QUITTING });
     default:
       return unreachable(event);
   }

@@ -190,6 +190,11 @@ export class NodeEngine<Context> {
     }
   }
 
+  /** Whether a change of who this disk is is being made durable. */
+  isChangingIdentity(): boolean {
+    return this.#held !== undefined;
+  }
+
   /** Resolves once a committed configuration of the log has this node as a voter. */
   async committedAsVoter(): Promise<void> {
     if (this.#isCommittedVoter()) return;
@@ -306,7 +311,8 @@ export class NodeEngine<Context> {
   }
 
   #send(messages: readonly Message[]): void {
-    const { clusterId, lineage } = this.#options.storage.identity.current();
+    const { clusterId, lineage, prepared } = this.#options.storage.identity.current();
+    if (prepared !== undefined) return;
     const group = this.#group;
     this.#options.transport.send(
       messages.map((message) => ({

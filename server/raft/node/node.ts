@@ -12,6 +12,7 @@ import type { NodeOptions, Task } from './node-options.ts';
 import { recover } from './node-start.ts';
 import type { LeaderLeaseStatus, NodeState, NodeStatus } from './node-status.ts';
 import { leaseStatus, nodeState, nodeStatus } from './node-view.ts';
+import { commitReset, prepareReset, undoReset, type ResetPlan } from './planned-reset.ts';
 import { resetPeers } from './reset-peers.ts';
 import type { NodeError } from './state-machine.ts';
 
@@ -176,6 +177,21 @@ export class Node<Context = unknown> implements NodeApi<Context> {
 
   async resetPeers(voters: ReadonlySet<PeerId>): Promise<void> {
     await resetPeers(this.#working(), this.#optionsOf().storage.identity, voters);
+  }
+
+  /** First half of a planned reset on this survivor; see planned-reset.ts for what is thrown. */
+  async prepareReset(plan: ResetPlan): Promise<void> {
+    await prepareReset(this.#working(), this.#optionsOf().storage.identity, plan);
+  }
+
+  /** Second half: the disk goes over to the new history. */
+  async commitReset(planHash: string): Promise<void> {
+    await commitReset(this.#working(), this.#optionsOf().storage.identity, planHash);
+  }
+
+  /** Back to the old history, as long as the log holds nothing of the new one. */
+  async undoReset(planHash: string): Promise<void> {
+    await undoReset(this.#working(), this.#optionsOf().storage.identity, planHash);
   }
 
   async bootstrap(clusterId: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { AddressedMessage, ReceiveRefusal } from '../transport/transport.ts
 
 /** What a message must make durable about this disk before the core may see it. */
 export type IdentityChange = Partial<
-  Pick<Identity, 'clusterId' | 'lineage' | 'bound' | 'joined' | 'reset'>
+  Pick<Identity, 'clusterId' | 'lineage' | 'bound' | 'joined' | 'reset' | 'prepared'>
 >;
 
 export type GateVerdict =
@@ -20,6 +20,8 @@ export type GateVerdict =
 export function checkMessage(identity: Identity, addressed: AddressedMessage): GateVerdict {
   const { message } = addressed;
   const { toIncarnation } = message;
+  // What was found on this disk for a plan must stay true until the plan is carried out.
+  if (identity.prepared !== undefined) return refuse('notActive');
   if (identity.clusterId !== '' && addressed.clusterId !== '') {
     if (identity.clusterId !== addressed.clusterId) return refuse('clusterMismatch');
   }

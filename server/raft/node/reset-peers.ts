@@ -3,6 +3,7 @@ import { peersText } from '../core/peer-id.ts';
 import type { RaftState } from '../core/state.ts';
 import type { IdentityStorage } from '../storage/identity-storage.ts';
 import { lineageAfterReset } from './lineage.ts';
+import { isPrepared } from './planned-reset.ts';
 import type { NodeEngine } from './node-engine.ts';
 
 /**
@@ -18,10 +19,13 @@ export async function resetPeers<Context>(
   voters: ReadonlySet<PeerId>,
 ): Promise<void> {
   const { state, requests, driver } = engine;
-  const { lineage, joined, reset } = identity.current();
+  const { lineage, joined, reset, prepared } = identity.current();
+  if (prepared !== undefined) throw isPrepared(prepared.planHash);
   const term = Term(state.hardState.term + 1);
-  const { ticket, promise } = requests.open<unknown>();
+  let answered: Promise<unknown> = Promise.resolve();
   const submit = (): void => {
+    const { ticket, promise } = requests.open<unknown>();
+    answered = promise;
     driver.submit({ type: 'resetPeers', now: engine.now(), ticket, voters, term });
   };
   const resets = willReset(state, voters);
@@ -32,7 +36,7 @@ export async function resetPeers<Context>(
     submit();
   }
   try {
-    await promise;
+    await answered;
   } catch (error) {
     // Refused after all: this disk still belongs to its old history.
     if (resets && engine.failure() === undefined) {

@@ -1,9 +1,9 @@
-import { Incarnation, Lineage, Term } from '../core/ids.ts';
-import { parsePeerId } from '../core/peer-id.ts';
+import { Incarnation, Lineage } from '../core/ids.ts';
 import { checksumText, crc32c } from '../encoding/crc32c.ts';
 import { RaftError } from '../error.ts';
 import type { FileSystem } from './file-system.ts';
 import type { Identity, IdentityStorage } from './identity-storage.ts';
+import { parseOrder, parseReset } from './identity-reset.ts';
 import { replaceFile } from './meta-file.ts';
 import { damagedFile } from './storage-error.ts';
 
@@ -72,6 +72,7 @@ function firstIdentity({
     bound: false,
     joined: hasData,
     reset: undefined,
+    prepared: undefined,
     formatVersion: 1,
   };
 }
@@ -150,6 +151,10 @@ function parseFields(path: string, content: Record<string, unknown>): Identity {
   };
   const formatVersion = content['formatVersion'];
   if (typeof formatVersion !== 'number') throw wrong('formatVersion');
+  const reset = parseReset(content['reset']);
+  if (reset === 'damaged') throw wrong('reset');
+  const prepared = parseOrder(content['prepared']);
+  if (prepared === 'damaged') throw wrong('prepared');
   return {
     clusterId: text('clusterId'),
     group: text('group'),
@@ -158,30 +163,15 @@ function parseFields(path: string, content: Record<string, unknown>): Identity {
     lineage: 'lineage' in content ? Lineage(text('lineage')) : undefined,
     bound: flag('bound'),
     joined: flag('joined'),
-    reset: content['reset'] === undefined ? undefined : parseReset(content['reset'], wrong),
+    reset,
+    prepared,
     formatVersion,
   };
 }
 
-function parseReset(
-  field: unknown,
-  wrong: (name: string) => RaftError,
-): NonNullable<Identity['reset']> {
-  const { voters, term } = { ...(Object(field) as Record<string, unknown>) };
-  if (!Array.isArray(voters) || typeof term !== 'number') throw wrong('reset');
-  return {
-    voters: voters.map((text: unknown) => {
-      const parsed = typeof text === 'string' ? parsePeerId(text) : undefined;
-      if (parsed?.ok !== true) throw wrong('reset');
-      return parsed.peer;
-    }),
-    term: Term(term),
-  };
-}
-
 /** A program that does not know of a reset would obey the configuration before it. */
-function formatVersionFor({ reset }: Identity): number {
-  return reset === undefined ? 1 : FORMAT_VERSION_MAX;
+function formatVersionFor({ reset, prepared }: Identity): number {
+  return reset === undefined && prepared === undefined ? 1 : FORMAT_VERSION_MAX;
 }
 
 const FORMAT_VERSION_MAX = 2;

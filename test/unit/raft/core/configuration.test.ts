@@ -210,6 +210,14 @@ describe('ConfigurationHistory', () => {
       expect(lettersOf(history)).toEqual(['z']);
     });
 
+    it('they are gone when the reset is taken back', () => {
+      const history = reset();
+      expect(history.isOverridden()).toBe(true);
+      history.endOverride();
+      expect(history.isOverridden()).toBe(false);
+      expect(history.latest()).toEqual(at(4));
+    });
+
     it('neither a cut nor a compaction brings the old ones back', () => {
       const history = reset();
       history.truncateFrom(LogIndex(3));

@@ -51,6 +51,7 @@ async function start(
     bound: false,
     joined: false,
     reset: undefined,
+    prepared: undefined,
     formatVersion: 1,
     ...disk.identity,
   };

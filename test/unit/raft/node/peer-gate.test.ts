@@ -16,6 +16,7 @@ const identity: Identity = {
   bound: true,
   joined: true,
   reset: undefined,
+  prepared: undefined,
   formatVersion: 1,
 };
 const fresh: Identity = {
