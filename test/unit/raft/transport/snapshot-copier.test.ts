@@ -204,10 +204,10 @@ describe('listSnapshotFiles', () => {
 describe('a snapshot copied over gRPC', () => {
   it('arrives whole in spite of broken connections, beside the heartbeats', async () => {
     const content = patterned(24 * 1_048_576);
-    const peer = peerId('127.0.0.1:21101');
-    await using leader = await TransportHost.start({ port: 21100, peer });
+    const peer = peerId('127.0.0.1:21151');
+    await using leader = await TransportHost.start({ port: 21150, peer });
     await using follower = await TransportHost.start({ port: 21102 });
-    await using proxy = await TcpProxy.listen(21101, () => 21100);
+    await using proxy = await TcpProxy.listen(21151, () => 21150);
     const copyId = newCopyId();
     leader.receiver.copies.set(copyId, sourceOf({ data: content }));
     const client = follower.transport.openCopy({ group: 'g', local: follower.peer, peer, copyId });
