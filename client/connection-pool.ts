@@ -3,7 +3,7 @@ import { connectivityState, credentials } from '@grpc/grpc-js';
 import { AtomicServiceClient, MaintenanceServiceClient } from '../proto/gen/atomic/v1/atomic.ts';
 import { CliServiceClient } from '../proto/gen/raft/v1/cli.ts';
 
-export const CHANNEL_OPTIONS: ChannelOptions = {
+const CHANNEL_OPTIONS: ChannelOptions = {
   // A server that comes back must be noticed within the failover time, not after seconds.
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.min_reconnect_backoff_ms': 50,
@@ -17,7 +17,12 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.enable_retries': 0,
   'grpc.service_config_disable_resolution': 1,
   'grpc.enable_http_proxy': 0,
+  // Channels to one address would share an attempt to connect, and with it one that is stuck.
+  'grpc.use_local_subchannel_pool': 1,
 };
+
+/** How long a first attempt to connect may take; each one given up doubles it, up to the last. */
+const CONNECT_TIMEOUT_MS = { first: 1_000, last: 16_000 };
 
 /** States that may still turn into a connection without another attempt. */
 const AWAITED: ReadonlySet<connectivityState> = new Set([
@@ -33,24 +38,32 @@ export type Connection = {
   readonly maintenance: MaintenanceServiceClient;
 };
 
+type Pooled = {
+  readonly connection: Connection;
+  /** How long an attempt to connect may take, in ms. */
+  patience: number;
+  /** Since when it has been seen connecting, in ms of the monotonic clock. */
+  connectingSince: number | undefined;
+};
+
 /** One connection to each address, opened at first use and kept. The pool owns them. */
 export class ConnectionPool implements Disposable {
-  readonly #connections = new Map<string, Connection>();
+  readonly #pooled = new Map<string, Pooled>();
 
-  /** The connection to `host:port`; it may not be established yet. */
+  /**
+   * The connection to `host:port`; it may not be established yet. Ask anew for each call: an
+   * attempt to connect that takes too long is given up for another one. grpc-js waits for it
+   * without end, and one can be lost for good: the first packet to a Service that its node does not
+   * know yet leaves untranslated, and connection tracking sends the repeated ones after it.
+   */
   to(address: string): Connection {
-    const known = this.#connections.get(address);
-    if (known !== undefined) return known;
-    const insecure = credentials.createInsecure();
-    const atomic = new AtomicServiceClient(address, insecure, CHANNEL_OPTIONS);
-    const shared = { channelOverride: atomic.getChannel() };
-    const connection = {
-      address,
-      atomic,
-      cli: new CliServiceClient(address, insecure, shared),
-      maintenance: new MaintenanceServiceClient(address, insecure, shared),
-    };
-    this.#connections.set(address, connection);
+    const known = this.#pooled.get(address);
+    if (known !== undefined && !isStuck(known)) return known.connection;
+    known?.connection.atomic.close();
+    const connection = open(address);
+    const { first, last } = CONNECT_TIMEOUT_MS;
+    const patience = known === undefined ? first : Math.min(known.patience * 2, last);
+    this.#pooled.set(address, { connection, patience, connectingSince: undefined });
     return connection;
   }
 
@@ -75,7 +88,29 @@ export class ConnectionPool implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { atomic } of this.#connections.values()) atomic.close();
-    this.#connections.clear();
+    for (const { connection } of this.#pooled.values()) connection.atomic.close();
+    this.#pooled.clear();
   }
+}
+
+function open(address: string): Connection {
+  const insecure = credentials.createInsecure();
+  const atomic = new AtomicServiceClient(address, insecure, CHANNEL_OPTIONS);
+  const shared = { channelOverride: atomic.getChannel() };
+  return {
+    address,
+    atomic,
+    cli: new CliServiceClient(address, insecure, shared),
+    maintenance: new MaintenanceServiceClient(address, insecure, shared),
+  };
+}
+
+/** Whether it has been connecting, whenever it was looked at, for longer than it may. */
+function isStuck(pooled: Pooled): boolean {
+  const state = pooled.connection.atomic.getChannel().getConnectivityState(false);
+  if (state === connectivityState.READY) pooled.patience = CONNECT_TIMEOUT_MS.first;
+  if (state !== connectivityState.CONNECTING) pooled.connectingSince = undefined;
+  else pooled.connectingSince ??= performance.now();
+  const { connectingSince, patience } = pooled;
+  return connectingSince !== undefined && performance.now() - connectingSince > patience;
 }

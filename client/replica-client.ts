@@ -1,12 +1,8 @@
 import type { ClientUnaryCall, ServiceError } from '@grpc/grpc-js';
-import { credentials, Metadata, status } from '@grpc/grpc-js';
-import {
-  CliServiceClient,
-  type ChangeGuard,
-  type GetStatusResponse,
-} from '../proto/gen/raft/v1/cli.ts';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { ChangeGuard, CliServiceClient, GetStatusResponse } from '../proto/gen/raft/v1/cli.ts';
 import { SECRET_METADATA } from '../server/raft/transport/secret-file.ts';
-import { CHANNEL_OPTIONS } from './connection-pool.ts';
+import { ConnectionPool } from './connection-pool.ts';
 import { MembershipError } from './membership-error.ts';
 
 export type ReplicaClientOptions = {
@@ -30,12 +26,13 @@ type Answer<T> = (error: ServiceError | null, response: T) => void;
  * nothing and looks for nobody. Methods reject with MembershipError; `timeoutMs` bounds a call.
  */
 export class ReplicaClient implements Disposable {
-  readonly #cli: CliServiceClient;
+  readonly #pool = new ConnectionPool();
+  readonly #address: string;
   readonly #groupId: string;
   readonly #authSecret: () => string;
 
   constructor({ address, group, authSecret }: ReplicaClientOptions) {
-    this.#cli = new CliServiceClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.#address = address;
     this.#groupId = group;
     this.#authSecret = authSecret;
   }
@@ -88,7 +85,11 @@ export class ReplicaClient implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#cli.close();
+    this.#pool[Symbol.dispose]();
+  }
+
+  get #cli(): CliServiceClient {
+    return this.#pool.to(this.#address).cli;
   }
 
   #call<T>(

@@ -384,14 +384,16 @@ describe('exactly-once', () => {
   it('carries the session over to the next leader', async () => {
     const state = new FakeState();
     const second = await serve({ state });
-    const first = await serve({ state, script: script({ type: 'applyThenBreak' }) });
-    let leader = first;
+    let leader: FakeAtomicServer;
+    const stepDown = (): Reply => {
+      leader = second;
+      return { type: 'applyThenBreak' };
+    };
+    const first = await serve({ state, script: stepDown });
+    leader = first;
     for (const server of [first, second]) server.leader = () => leader.peerId;
     const client = clientOf([first, second], { exactlyOnce: true });
-    const write = cas(client, 1n, 0n, 1n);
-    await until(() => first.batches.length === 1);
-    leader = second;
-    expect(await write).toEqual({ exchanged: true, oldValue: 0n });
+    expect(await cas(client, 1n, 0n, 1n)).toEqual({ exchanged: true, oldValue: 0n });
     expect(second.batches[0]?.firstWriteId).toMatchObject({ sessionId: 1, serial: 1 });
     expect(state.values.get(1n)).toBe(1n);
   });
