@@ -22,7 +22,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 };
 
 /** How long a first attempt to connect may take; each one given up doubles it, up to the last. */
-const CONNECT_TIMEOUT_MS = { first: 1_000, last: 16_000 };
+const ATTEMPT_TIMEOUT_MS = { first: 1_000, last: 16_000 };
 
 /** States that may still turn into a connection without another attempt. */
 const AWAITED: ReadonlySet<connectivityState> = new Set([
@@ -40,8 +40,8 @@ export type Connection = {
 
 type Pooled = {
   readonly connection: Connection;
-  /** How long an attempt to connect may take, in ms. */
-  patience: number;
+  /** How long an attempt to connect may take. */
+  attemptTimeoutMs: number;
   /** Since when it has been seen connecting, in ms of the monotonic clock. */
   connectingSince: number | undefined;
 };
@@ -61,9 +61,10 @@ export class ConnectionPool implements Disposable {
     if (known !== undefined && !isStuck(known)) return known.connection;
     known?.connection.atomic.close();
     const connection = open(address);
-    const { first, last } = CONNECT_TIMEOUT_MS;
-    const patience = known === undefined ? first : Math.min(known.patience * 2, last);
-    this.#pooled.set(address, { connection, patience, connectingSince: undefined });
+    const { first, last } = ATTEMPT_TIMEOUT_MS;
+    const attemptTimeoutMs =
+      known === undefined ? first : Math.min(known.attemptTimeoutMs * 2, last);
+    this.#pooled.set(address, { connection, attemptTimeoutMs, connectingSince: undefined });
     return connection;
   }
 
@@ -105,12 +106,12 @@ function open(address: string): Connection {
   };
 }
 
-/** Whether it has been connecting, whenever it was looked at, for longer than it may. */
+/** Notes its state; whether it was connecting at each look, for longer than an attempt may take. */
 function isStuck(pooled: Pooled): boolean {
   const state = pooled.connection.atomic.getChannel().getConnectivityState(false);
-  if (state === connectivityState.READY) pooled.patience = CONNECT_TIMEOUT_MS.first;
+  if (state === connectivityState.READY) pooled.attemptTimeoutMs = ATTEMPT_TIMEOUT_MS.first;
   if (state !== connectivityState.CONNECTING) pooled.connectingSince = undefined;
   else pooled.connectingSince ??= performance.now();
-  const { connectingSince, patience } = pooled;
-  return connectingSince !== undefined && performance.now() - connectingSince > patience;
+  const { connectingSince, attemptTimeoutMs } = pooled;
+  return connectingSince !== undefined && performance.now() - connectingSince > attemptTimeoutMs;
 }
