@@ -146,8 +146,8 @@ describe('a member that fails', () => {
       await cluster.kubectl('scale', 'sts/counters', '--replicas=0');
       // The operator may be faster than the StatefulSet's controller: then no pod ends at all.
       await cluster.eventually('the StatefulSet has three replicas again', async () => {
-        const replicas = '{.spec.replicas}';
-        return (await cluster.kubectl('get', 'sts/counters', '-o', `jsonpath=${replicas}`)) === '3';
+        const set = ['get', 'sts/counters', '-o=jsonpath={.spec.replicas}'];
+        return (await cluster.kubectl(...set)) === '3';
       });
       await cluster.ready(3);
       expect(await cluster.valueOf('7')).toBe('42');
